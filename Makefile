@@ -1,0 +1,74 @@
+# The commands of this workspace. `make` alone lists them.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help sync run test test-wheels test-faults check fix bench docs compose clean
+
+# The first Python that is new enough; everything else comes from uv.lock.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
+PORT ?= 8000
+PACKAGES := ntc-core ntc-payments ntc-notify
+PACKAGE ?=
+PROJECT := projects/farajayangu_be
+BIN := $(CURDIR)/.venv/bin
+
+# uv never fetches a Python of its own: what runs here is the machine's.
+export UV_PYTHON_DOWNLOADS := never
+
+help:
+	@echo "make run            serve on 127.0.0.1:$(PORT): no database server, no Redis, no .env needed"
+	@echo "make test           every test: each package from its own folder, then the project"
+	@echo "make test PACKAGE=ntc-core    one package"
+	@echo "make test-wheels    each package built, installed alone and tested, lowest and newest dependencies"
+	@echo "make test-faults    the long fault and race runs"
+	@echo "make check          format, lint, types, import contracts, migrations, lock, OpenAPI"
+	@echo "make fix            format and mend what the linter can"
+	@echo "make docs           build the documentation site into site/"
+	@echo "make compose        web, worker, beat, PostgreSQL and Redis in containers"
+
+# $(call uv,ARGUMENTS): the locked uv, fetched into .tools/ where it is missing.
+define uv
+@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and none was found on PATH."; exit 1; }
+@uv=$$("$(PYTHON)" tools/get_uv.py) && "$$uv" $(1)
+endef
+
+# Everything the tests and checks need. --inexact keeps what `make docs` added.
+sync:
+	$(call uv,sync --quiet --frozen --inexact --python "$(PYTHON)" --all-packages --all-extras)
+
+run:
+	$(call uv,sync --frozen --inexact --no-dev --python "$(PYTHON)" --package farajayangu-be)
+	@cd $(PROJECT) && PORT=$(PORT) exec $(BIN)/python manage.py dev
+
+test: sync
+	@$(BIN)/python tools/run_tests.py $(or $(PACKAGE),$(PACKAGES) farajayangu_be)
+
+test-wheels: sync
+	$(call uv,run --no-sync python tools/test_wheels.py $(or $(PACKAGE),$(PACKAGES)))
+
+test-faults: sync
+	@$(BIN)/python tools/run_tests.py --faults $(or $(PACKAGE),$(PACKAGES) farajayangu_be)
+
+check: sync
+	@echo "lock"
+	$(call uv,lock --check --quiet)
+	@echo "format" && $(BIN)/ruff format --check --quiet .
+	@echo "lint" && $(BIN)/ruff check --quiet .
+	@echo "types" && $(BIN)/mypy
+	@echo "imports" && $(BIN)/lint-imports --config pyproject.toml
+	@echo "migrations" && cd $(PROJECT) && $(BIN)/python manage.py makemigrations --check --dry-run
+	@echo "openapi" && cd $(PROJECT) && $(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
+
+fix: sync
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+docs:
+	$(call uv,sync --quiet --frozen --inexact --python "$(PYTHON)" --group docs)
+	@$(BIN)/mkdocs build --strict --quiet
+
+compose:
+	@docker compose --file docker/compose.yml up --build
+
+clean:
+	rm -rf .venv .tools .local site dist

@@ -1,0 +1,65 @@
+"""Build every package, install each alone from its wheel, run its tests there.
+
+Each package is tested twice: with the lowest versions its metadata allows and with the
+newest. Its tests are copied out of the repository, so that nothing but the wheel can be
+imported; packages it depends on come from their wheels too. This is what proves the
+version ranges between the packages, which uv does not check between workspace members.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RESOLUTIONS = ("lowest-direct", "highest")
+
+
+def main() -> int:
+    """Return 0 if every package passes with both sets of dependencies."""
+    uv = os.environ["UV"]  # set by `uv run`
+    failed = []
+    with tempfile.TemporaryDirectory(prefix="ntc-wheels-") as folder:
+        wheels = Path(folder) / "dist"
+        run([uv, "build", "--quiet", "--all-packages", "--wheel", "--out-dir", str(wheels)], ROOT)
+        for package in sys.argv[1:]:
+            for resolution in RESOLUTIONS:
+                place = Path(folder) / f"{package}-{resolution}"
+                print(f"\n── {package}, {resolution} dependencies", flush=True)
+                if not passes(uv, package, resolution, wheels, place):
+                    failed.append(f"{package} ({resolution})")
+    print(f"\nFailed: {', '.join(failed)}" if failed else "\nAll wheels passed.")
+    return 1 if failed else 0
+
+
+def passes(uv: str, package: str, resolution: str, wheels: Path, place: Path) -> bool:
+    """Install and test one package with one set of dependencies in a folder of its own."""
+    source = ROOT / "packages" / package
+    shutil.copytree(
+        source / "tests", place / "tests", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    # pytest reads its settings from here; the name of the package stays unimportable.
+    shutil.copy(source / "pyproject.toml", place / "pyproject.toml")
+    run([uv, "venv", "--quiet", "--python", sys.executable, "venv"], place)
+    python = str(place / "venv" / "bin" / "python")
+    wheel = next(wheels.glob(f"{package.replace('-', '_')}-*.whl"))
+    run(
+        [uv, "pip", "install", "--quiet", "--python", python, "--resolution", resolution]
+        + ["--find-links", str(wheels), "--group", f"{source}/pyproject.toml:dev", str(wheel)],
+        place,
+    )
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    command = [python, "-m", "pytest", "-q", "-m", "not faults", "-p", "no:cacheprovider"]
+    return subprocess.run(command, cwd=place, env=environment, check=False).returncode == 0
+
+
+def run(command: list[str], folder: Path) -> None:
+    subprocess.run(command, cwd=folder, check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
