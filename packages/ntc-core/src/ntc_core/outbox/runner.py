@@ -1,0 +1,104 @@
+"""The runner of NTC_OUTBOX_RUNNER="thread": a daemon thread in this process.
+
+For development and for small installations without Celery. Several processes may run one
+each on the same database. The thread starts with the first request or the first job.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+
+from django.db import DatabaseError, InterfaceError, close_old_connections, connections
+
+from ntc_core.conf import core_settings
+from ntc_core.outbox import services
+
+__all__ = ["ThreadRunner", "runner", "start", "stop", "wake"]
+
+log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 1.0
+#: At exit the job in progress gets this long; after that its lease has to run out.
+EXIT_SECONDS = 5.0
+
+
+class ThreadRunner:
+    """Runs due jobs when woken after a commit, and sweeps every second besides."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._woken = threading.Event()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether the thread is alive."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Start the thread unless it runs, or another runner is configured."""
+        if core_settings.OUTBOX_RUNNER != "thread" or self.is_running:
+            return
+        with self._lock:
+            if self.is_running:
+                return
+            self._stopping = threading.Event()
+            self._thread = threading.Thread(
+                target=self._loop, args=(self._stopping,), name="ntc-outbox", daemon=True
+            )
+            self._thread.start()
+
+    def wake(self) -> None:
+        """Run due jobs now rather than at the next sweep."""
+        self._woken.set()
+        self.start()
+
+    def stop(self, timeout_seconds: float | None = None) -> None:
+        """Let the job in progress finish, then end the thread."""
+        thread = self._thread
+        self._stopping.set()
+        self._woken.set()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout_seconds)
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child, where the parent's thread does not exist."""
+        was_running = self._thread is not None and not self._stopping.is_set()
+        self.__init__()  # type: ignore[misc]  # locks and events of the parent are useless here
+        if was_running:
+            self.start()
+
+    def _loop(self, stopping: threading.Event) -> None:
+        try:
+            while not stopping.is_set():
+                self._woken.clear()
+                self._sweep(stopping)
+                self._woken.wait(SWEEP_SECONDS)
+        finally:
+            connections.close_all()
+
+    def _sweep(self, stopping: threading.Event) -> None:
+        # Drops a connection that the database closed, so that the next query opens one.
+        close_old_connections()
+        try:
+            services.enqueue_recurring()
+            while not stopping.is_set() and services.run_due_jobs(limit=1):
+                close_old_connections()
+        except (DatabaseError, InterfaceError) as error:
+            # Restarting, locked (SQLite), or not migrated yet: the next sweep tries again.
+            log.warning("outbox.database_unavailable", extra={"error": type(error).__name__})
+        except Exception:
+            log.exception("outbox.sweep_failed")
+
+
+runner = ThreadRunner()
+start = runner.start
+stop = runner.stop
+wake = runner.wake
+
+os.register_at_fork(after_in_child=runner.after_fork)
+atexit.register(runner.stop, EXIT_SECONDS)
