@@ -10,7 +10,13 @@ from typing import Any
 
 from django.conf import settings as django_settings
 
-__all__ = ["AppSettings", "CoreSettings", "core_settings"]
+__all__ = [
+    "AppSettings",
+    "CoreSettings",
+    "core_settings",
+    "rest_framework_defaults",
+    "spectacular_defaults",
+]
 
 
 class AppSettings:
@@ -44,3 +50,49 @@ class CoreSettings(AppSettings):
 
 
 core_settings = CoreSettings()
+
+
+def rest_framework_defaults() -> dict[str, Any]:
+    """Return a REST_FRAMEWORK setting that is safe before anybody has thought about it.
+
+    Nobody gets in without signing in, bodies are JSON only, lists are paged, and every answer
+    has the common shape. Throttles are named per view (`ntc_core.throttling`).
+    """
+    return {
+        "DEFAULT_AUTHENTICATION_CLASSES": ["ntc_core.auth.authentication.JWTAuthentication"],
+        "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+        "DEFAULT_PARSER_CLASSES": ["ntc_core.parsers.StrictJSONParser"],
+        "DEFAULT_RENDERER_CLASSES": ["ntc_core.renderers.EnvelopeJSONRenderer"],
+        "DEFAULT_PAGINATION_CLASS": "ntc_core.pagination.StandardResultsSetPagination",
+        "DEFAULT_SCHEMA_CLASS": "ntc_core.schema.AutoSchema",
+        "DEFAULT_THROTTLE_CLASSES": [],
+        "DEFAULT_THROTTLE_RATES": {},
+        "EXCEPTION_HANDLER": "ntc_core.exceptions.exception_handler",
+        "LIST_SERIALIZER_ERRORS_AS_DICT": True,
+        "TEST_REQUEST_DEFAULT_FORMAT": "json",
+        # `?format=` would let a query string choose the renderer.
+        "URL_FORMAT_OVERRIDE": None,
+    }
+
+
+def spectacular_defaults(*, title: str, version: str) -> dict[str, Any]:
+    """Return a SPECTACULAR_SETTINGS whose document matches the running API.
+
+    The document is for everybody; a project that disagrees sets SERVE_PERMISSIONS. The Swagger
+    page loads nothing from another host.
+    """
+    return {
+        "TITLE": title,
+        "VERSION": version,
+        "SERVE_INCLUDE_SCHEMA": False,
+        "SERVE_AUTHENTICATION": [],
+        "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+        "COMPONENT_SPLIT_REQUEST": True,
+        "COMPONENT_SPLIT_PATCH": True,
+        "SWAGGER_UI_DIST": "SIDECAR",
+        "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+        "REDOC_DIST": "SIDECAR",
+        "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True},
+        "SCHEMA_PATH_PREFIX": r"/api/v[0-9]+",
+        "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums"],
+    }

@@ -1,0 +1,22 @@
+"""The Django app of the core: it has no tables; it brings the system checks."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+__all__ = ["CoreConfig"]
+
+
+class CoreConfig(AppConfig):
+    """Put `"ntc_core"` into INSTALLED_APPS, before the sub-apps."""
+
+    name = "ntc_core"
+    label = "ntc_core"
+    verbose_name = "NTC core"
+
+    def ready(self) -> None:
+        """Register the system checks and let structlog speak through stdlib logging."""
+        from ntc_core import checks  # noqa: F401 - importing registers them
+        from ntc_core.logging import configure_structlog
+
+        configure_structlog()

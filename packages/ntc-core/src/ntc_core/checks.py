@@ -1,0 +1,1 @@
+"""System checks: mistakes in the settings that would otherwise show up in production."""

@@ -1,0 +1,180 @@
+"""Middleware of every NTC project, in this order and before all others:
+
+    MIDDLEWARE = [
+        "ntc_core.middleware.RequestIdMiddleware",
+        "ntc_core.middleware.RequestLogMiddleware",
+        "ntc_core.middleware.EnvelopeErrorsMiddleware",
+        …
+    ]
+
+All three work under WSGI and ASGI without a thread hop.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any, cast
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.functional import LazyObject, empty
+
+from ntc_core.exceptions import json_error, wants_envelope
+from ntc_core.request_id import bind_request_id, new_request_id
+
+__all__ = [
+    "REQUEST_ID_HEADER",
+    "EnvelopeErrorsMiddleware",
+    "RequestIdMiddleware",
+    "RequestLogMiddleware",
+]
+
+REQUEST_ID_HEADER = "X-Request-ID"
+
+_ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+# Asked every few seconds by the platform: their lines would drown all others.
+_QUIET_PATHS = ("/health/",)
+# What Django's error pages come as; everything else is an answer somebody meant.
+_PAGE_TYPES = frozenset({"text/html", "text/plain"})
+
+log = logging.getLogger("ntc_core.request")
+
+GetResponse = Callable[[HttpRequest], Any]
+
+
+class _Middleware:
+    """Call `handle` around the next layer, whether that is a function or a coroutine."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        return self.answer_async(request) if self.is_async else self.answer(request)
+
+    def answer(self, request: HttpRequest) -> HttpResponseBase:
+        raise NotImplementedError
+
+    async def answer_async(self, request: HttpRequest) -> HttpResponseBase:
+        raise NotImplementedError
+
+
+class RequestIdMiddleware(_Middleware):
+    """Give the request an id and put it into the response, logs, jobs and error bodies.
+
+    An `X-Request-ID` that comes in is kept if it is 8 to 64 letters, digits, dots, underscores
+    or hyphens; anything else is replaced by a new UUIDv7, because the id is written to logs.
+    """
+
+    def answer(self, request: HttpRequest) -> HttpResponseBase:
+        """Bind the id for the time of the request."""
+        request_id = _request_id_of(request)
+        with bind_request_id(request_id):
+            response = cast("HttpResponseBase", self.get_response(request))
+        response.headers[REQUEST_ID_HEADER] = request_id
+        return response
+
+    async def answer_async(self, request: HttpRequest) -> HttpResponseBase:
+        """Do the same under ASGI."""
+        request_id = _request_id_of(request)
+        with bind_request_id(request_id):
+            response = cast("HttpResponseBase", await self.get_response(request))
+        response.headers[REQUEST_ID_HEADER] = request_id
+        return response
+
+
+class RequestLogMiddleware(_Middleware):
+    """Write one line per request: method, path without the query, status, time, user."""
+
+    def answer(self, request: HttpRequest) -> HttpResponseBase:
+        """Log after the response is made."""
+        started = time.perf_counter()
+        response = cast("HttpResponseBase", self.get_response(request))
+        _log_request(request, response, started)
+        return response
+
+    async def answer_async(self, request: HttpRequest) -> HttpResponseBase:
+        """Do the same under ASGI."""
+        started = time.perf_counter()
+        response = cast("HttpResponseBase", await self.get_response(request))
+        _log_request(request, response, started)
+        return response
+
+
+class EnvelopeErrorsMiddleware(_Middleware):
+    """Replace Django's HTML error pages by the envelope, its DEBUG pages included.
+
+    Under NTC_API_PREFIXES always, elsewhere unless the client asks for HTML, so that a browser
+    on /admin/ still gets pages. Logging and `got_request_exception` have happened by then.
+    Also refuses NUL characters in the URL, which PostgreSQL would answer with an exception.
+    """
+
+    def answer(self, request: HttpRequest) -> HttpResponseBase:
+        """Turn an error page into JSON."""
+        if _has_nul(request):
+            return json_error(HTTPStatus.BAD_REQUEST, message="The URL has a NUL character.")
+        return _as_envelope(request, cast("HttpResponseBase", self.get_response(request)))
+
+    async def answer_async(self, request: HttpRequest) -> HttpResponseBase:
+        """Do the same under ASGI."""
+        if _has_nul(request):
+            return json_error(HTTPStatus.BAD_REQUEST, message="The URL has a NUL character.")
+        return _as_envelope(request, cast("HttpResponseBase", await self.get_response(request)))
+
+
+def _request_id_of(request: HttpRequest) -> str:
+    given = request.headers.get(REQUEST_ID_HEADER, "")
+    return given if _ACCEPTED_REQUEST_ID.fullmatch(given) else new_request_id()
+
+
+def _log_request(request: HttpRequest, response: HttpResponseBase, started: float) -> None:
+    quiet = request.path.startswith(_QUIET_PATHS) and response.status_code < HTTPStatus.BAD_REQUEST
+    log.log(
+        logging.DEBUG if quiet else logging.INFO,
+        "request.finished",
+        extra={
+            "method": request.method,
+            "path": request.path,
+            "status": response.status_code,
+            "duration_ms": round((time.perf_counter() - started) * 1000, 1),
+            "user": _known_user(request),
+        },
+    )
+
+
+def _known_user(request: HttpRequest) -> str | None:
+    """Return the public id of the user, without asking the database for it."""
+    user = getattr(request, "user", None)
+    if isinstance(user, LazyObject) and user._wrapped is empty:  # type: ignore[attr-defined]  # noqa: SLF001 - looking must not load it
+        return None
+    if user is None or not user.is_authenticated:
+        return None
+    return str(getattr(user, "uid", None) or user.pk)
+
+
+def _has_nul(request: HttpRequest) -> bool:
+    return "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", "")
+
+
+def _as_envelope(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    if response.status_code < HTTPStatus.BAD_REQUEST or response.streaming:
+        return response
+    content_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
+    if content_type not in _PAGE_TYPES or not wants_envelope(request):
+        return response
+    replaced = json_error(response.status_code)
+    for name, value in response.headers.items():
+        if not name.lower().startswith("content-"):
+            replaced.headers[name] = value
+    replaced.cookies = cast("HttpResponse", response).cookies
+    return replaced

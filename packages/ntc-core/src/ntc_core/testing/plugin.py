@@ -1,0 +1,126 @@
+"""The pytest plugin of the core: clients, a user, the job runner, markers for services.
+
+    @pytest.mark.postgres   needs PostgreSQL: row locks, constraints, real parallelism
+    @pytest.mark.redis      needs Redis
+
+Where the service is away such a test is skipped and one line at the end counts what was not
+covered; with the environment variable CI=true it fails instead.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from django.db.models import Model
+    from rest_framework.test import APIClient
+
+__all__ = ["api_client", "run_jobs", "signed_in_client", "user"]
+
+_SERVICES = {
+    "postgres": "PostgreSQL (set TEST_DATABASE_URL, or start one on 127.0.0.1:5432)",
+    "redis": "Redis (set TEST_REDIS_URL, or start one on 127.0.0.1:6379)",
+}
+_NOT_COVERED = pytest.StashKey[Counter[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the markers."""
+    config.addinivalue_line("markers", "postgres: needs PostgreSQL; skipped where there is none")
+    config.addinivalue_line("markers", "redis: needs Redis; skipped where there is none")
+    config.stash[_NOT_COVERED] = Counter()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose service is away, or fail it in CI."""
+    for service, description in _SERVICES.items():
+        if item.get_closest_marker(service) is None or _is_available(service):
+            continue
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(f"CI=true and there is no {description}.", pytrace=False)
+        item.config.stash[_NOT_COVERED][service] += 1
+        pytest.skip(f"There is no {description}.")
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say in one line what this run did not cover."""
+    missing = config.stash[_NOT_COVERED]
+    if missing:
+        parts = [
+            f"{count} tests that need {_SERVICES[name]}" for name, count in sorted(missing.items())
+        ]
+        terminalreporter.write_line(f"Not covered here: {'; '.join(parts)}.", yellow=True)
+
+
+@pytest.fixture
+def api_client() -> APIClient:
+    """Return DRF's test client; it sends JSON, and a view's bug is a 500 as for a real client."""
+    from rest_framework.test import APIClient
+
+    client = APIClient(raise_request_exception=False)
+    client.default_format = "json"
+    return client
+
+
+@pytest.fixture
+def user(db: None) -> Model:
+    """Return a saved user of whatever model AUTH_USER_MODEL names; override it to choose."""
+    return make_user()
+
+
+def make_user(**values: Any) -> Model:
+    """Create an active user, filling the required fields that `values` leaves out."""
+    from django.contrib.auth import get_user_model
+
+    model = get_user_model()
+    mark = secrets.token_hex(4)
+    for name in (model.USERNAME_FIELD, *model.REQUIRED_FIELDS):
+        if name not in values:
+            values[name] = _invent(model._meta.get_field(name), mark)
+    made = model(**{"is_active": True, **values})
+    made.set_unusable_password()
+    made.save()
+    return made
+
+
+@pytest.fixture
+def signed_in_client(api_client: APIClient, user: Model) -> APIClient:
+    """Return a client that sends a real access token of `user`."""
+    from ntc_core.auth.services import sign_in
+
+    api_client.credentials(HTTP_AUTHORIZATION=f"Bearer {sign_in(user=user).access}")
+    return api_client
+
+
+@pytest.fixture
+def run_jobs(db: None) -> Callable[[], int]:
+    """Return a function that runs every due job and tells how many ran."""
+    from ntc_core.outbox.services import run_due_jobs
+
+    return run_due_jobs
+
+
+def _is_available(service: str) -> bool:
+    if service == "postgres":
+        from django.db import connection
+
+        return connection.vendor == "postgresql"
+    from ntc_core.testing.services import redis_is_reachable, redis_url
+
+    url = redis_url()
+    return url is not None and redis_is_reachable(url)
+
+
+def _invent(field: Any, mark: str) -> str:
+    """Return a text the field takes: an address, a Tanzanian phone, else a unique word."""
+    if "email" in field.name:
+        return f"user-{mark}@example.com"
+    if "phone" in field.name:
+        return f"+2557{int(mark, 16) % 10**8:08d}"
+    return f"user-{mark}"[: field.max_length]

@@ -1,0 +1,77 @@
+"""Settings of the package's own tests: a small project that uses everything the core has."""
+
+from __future__ import annotations
+
+import secrets
+from importlib.util import find_spec
+
+from ntc_core.conf import rest_framework_defaults, spectacular_defaults
+from ntc_core.testing.services import database_settings
+
+
+def _present(name: str, *, marker: str) -> list[str]:
+    return [name] if find_spec(name) and find_spec(f"{name}.{marker}") else []
+
+
+SECRET_KEY = secrets.token_hex(32)
+DEBUG = False
+ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
+ROOT_URLCONF = "tests.urls"
+USE_TZ = True
+TIME_ZONE = "UTC"
+STATIC_URL = "/static/"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "ntc_core",
+    *_present("ntc_core.outbox", marker="services"),
+    *_present("ntc_core.webhooks", marker="services"),
+    *_present("ntc_core.auth", marker="checks"),
+    "tests",
+]
+
+MIDDLEWARE = [
+    "ntc_core.middleware.RequestIdMiddleware",
+    "ntc_core.middleware.RequestLogMiddleware",
+    "ntc_core.middleware.EnvelopeErrorsMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+CSRF_FAILURE_VIEW = "ntc_core.exceptions.csrf_failure"
+
+DATABASES = {"default": database_settings("ntc_core")}
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+REST_FRAMEWORK = rest_framework_defaults()
+SPECTACULAR_SETTINGS = spectacular_defaults(title="Core tests", version="1.0.0")
+
+NTC_OUTBOX_RUNNER = "manual"
+if not _present("ntc_core.auth", marker="authentication"):
+    REST_FRAMEWORK["DEFAULT_AUTHENTICATION_CLASSES"] = []
