@@ -1,0 +1,201 @@
+"""What crosses the borders of this package: frozen values and the words for states.
+
+Plain Python: providers speak in these values and know neither Django nor rows.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from ntc_core.phone import mask_email, mask_phone
+
+from ntc_notify.errors import InvalidRecipient
+
+__all__ = [
+    "RANK",
+    "Channel",
+    "MessageState",
+    "OnAmbiguous",
+    "Outcome",
+    "OutgoingEmail",
+    "OutgoingMessage",
+    "OutgoingSms",
+    "Recipient",
+    "SendOutcome",
+    "may_follow",
+]
+
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
+_EMAIL = re.compile(r"[^\s@<>\"'(),:;\\]+@[^\s@<>\"'(),:;\\]+")
+_LONGEST_EMAIL = 254  # RFC 5321, 4.5.3.1.3
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+
+
+class Channel(StrEnum):
+    """A road to a person."""
+
+    SMS = "sms"
+    EMAIL = "email"
+
+    def mask(self, address: str) -> str:
+        """Return the address as logs and screens may show it."""
+        return mask_phone(address) if self is Channel.SMS else mask_email(address)
+
+
+class MessageState(StrEnum):
+    """Where one message is on its way."""
+
+    QUEUED = "queued"  # waits for its first or next try
+    SENDING = "sending"  # a worker has claimed it and talks to a provider
+    UNKNOWN = "unknown"  # perhaps handed over, perhaps not: held for a receipt or a person
+    ACCEPTED = "accepted"  # the provider has taken it over
+    DEFERRED = "deferred"  # taken over; the provider says it is late
+    SOFT_BOUNCED = "soft_bounced"  # taken over; the far end refused it for now
+    DELIVERED = "delivered"  # it has arrived
+    FAILED = "failed"  # refused for good
+    SUPPRESSED = "suppressed"  # not sent: the person does not want it
+    EXPIRED = "expired"  # not sent: too late to be of use
+    CANCELED = "canceled"  # not sent: its content is gone
+
+
+#: News of a higher rank replaces news of a lower one, in whatever order it comes in:
+#: "accepted" that arrives after "delivered" changes nothing, and a delivery report
+#: corrects a "failed". The states that end a message which was never handed over stand
+#: aside: nothing a provider says can follow them.
+RANK: dict[MessageState, int] = {
+    MessageState.QUEUED: 0,
+    MessageState.SENDING: 1,
+    MessageState.UNKNOWN: 2,
+    MessageState.ACCEPTED: 3,
+    MessageState.DEFERRED: 4,
+    MessageState.SOFT_BOUNCED: 5,
+    MessageState.FAILED: 6,
+    MessageState.DELIVERED: 7,
+}
+
+
+def may_follow(old: MessageState, new: MessageState) -> bool:
+    """Tell whether what a provider says, `new`, may replace the state `old`."""
+    return old in RANK and new in RANK and RANK[new] > RANK[old]
+
+
+class Outcome(StrEnum):
+    """What one call to a provider came to."""
+
+    OPEN = "open"  # the call is being made, or its worker died
+    ACCEPTED = "accepted"
+    DELIVERED = "delivered"
+    REFUSED = "refused"
+    RETRY = "retry"
+    UNKNOWN = "unknown"
+
+
+class OnAmbiguous(StrEnum):
+    """What to do with a message that may or may not have been handed over."""
+
+    #: Never risk a second copy: wait for a receipt or a person. For receipts and marketing.
+    HOLD = "hold"
+    #: A second copy is harmless, a missing one is not: send once more, by the same provider
+    #: and under the same id. For codes and alerts.
+    RESEND = "resend"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipient:
+    """Whom a notification is for, where there is no user or not the user's own address.
+
+    Raises:
+        InvalidRecipient: no address at all, or one in a shape that cannot work.
+    """
+
+    email: str | None = None
+    phone_e164: str | None = None
+    #: A saved user of the project, or None for a stranger.
+    user: Any = None
+    language: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.email and (len(self.email) > _LONGEST_EMAIL or not _EMAIL.fullmatch(self.email)):
+            raise InvalidRecipient("The email address is not valid.", attr="email")
+        if self.phone_e164 and not _E164.fullmatch(self.phone_e164):
+            raise InvalidRecipient(
+                "The phone number must be written like +255712345678.", attr="phone"
+            )
+
+    def find_address(self, channel: Channel) -> str | None:
+        """Return where the person is reached on that channel, if anywhere."""
+        return (self.phone_e164 if channel is Channel.SMS else self.email) or None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutgoingEmail:
+    """One email to one person, ready to leave."""
+
+    #: Ours, stored before the call: the same id again means the same message again.
+    provider_uid: UUID
+    to: str
+    sender: str
+    subject: str
+    text: str
+    html: str | None = None
+
+    def __post_init__(self) -> None:
+        # A line break in a header would let a name or an amount write headers of its own.
+        for field in ("to", "sender", "subject"):
+            if _CONTROL.search(getattr(self, field)):
+                raise ValueError(
+                    f"OutgoingEmail.{field} must be one line without control characters."
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutgoingSms:
+    """One SMS to one person, ready to leave."""
+
+    #: Ours, stored before the call: the same id again means the same message again.
+    provider_uid: UUID
+    to: str
+    text: str
+
+
+OutgoingMessage: TypeAlias = OutgoingEmail | OutgoingSms
+
+
+@dataclass(frozen=True, kw_only=True)
+class SendOutcome:
+    """What a provider made of one message. Build it with one of the four functions below."""
+
+    outcome: Outcome
+    #: The provider's own id of the message; receipts are matched by it.
+    provider_ref: str = ""
+    #: For people who look for the reason; never the body.
+    reason: str = ""
+    #: Refused here, but another provider may take it (this account may not send it).
+    elsewhere: bool = False
+    #: The provider asked us not to come back before.
+    retry_after_seconds: float | None = None
+
+    @classmethod
+    def accepted(cls, *, provider_ref: str, delivered: bool = False) -> SendOutcome:
+        """Return: the provider has taken it over, or even brought it to its end."""
+        outcome = Outcome.DELIVERED if delivered else Outcome.ACCEPTED
+        return cls(outcome=outcome, provider_ref=provider_ref)
+
+    @classmethod
+    def refused(cls, reason: str, *, elsewhere: bool = False) -> SendOutcome:
+        """Return: certainly not taken, and this provider never will."""
+        return cls(outcome=Outcome.REFUSED, reason=reason, elsewhere=elsewhere)
+
+    @classmethod
+    def retry(cls, reason: str, *, after_seconds: float | None = None) -> SendOutcome:
+        """Return: certainly not taken, but it may work later or at another provider."""
+        return cls(outcome=Outcome.RETRY, reason=reason, retry_after_seconds=after_seconds)
+
+    @classmethod
+    def unknown(cls, reason: str) -> SendOutcome:
+        """Return: perhaps taken, perhaps not. Silence after the last byte is this."""
+        return cls(outcome=Outcome.UNKNOWN, reason=reason)
