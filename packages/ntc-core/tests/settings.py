@@ -73,5 +73,6 @@ REST_FRAMEWORK = rest_framework_defaults()
 SPECTACULAR_SETTINGS = spectacular_defaults(title="Core tests", version="1.0.0")
 
 NTC_OUTBOX_RUNNER = "manual"
+NTC_JWT_KEYS = [secrets.token_hex(32)]
 if not _present("ntc_core.auth", marker="authentication"):
     REST_FRAMEWORK["DEFAULT_AUTHENTICATION_CLASSES"] = []

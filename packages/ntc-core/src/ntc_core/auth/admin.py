@@ -1,0 +1,57 @@
+"""Staff see sessions and may end them. Nobody edits one, and codes are not shown at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from ntc_core.auth.models import AuthSession, EndReason
+from ntc_core.auth.services import end_session
+
+__all__ = ["AuthSessionAdmin"]
+
+
+@admin.register(AuthSession)
+class AuthSessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+    list_display = ("uid", "user", "created_at", "last_used_at", "expires_at", "is_live")
+    list_filter = ("revoked_reason",)
+    list_select_related = ("user",)
+    search_fields = ("uid",)
+    ordering = ("-created_at",)
+    fields = (
+        "uid",
+        "user",
+        "user_agent",
+        "ip_prefix",
+        "created_at",
+        "last_used_at",
+        "expires_at",
+        "revoked_at",
+        "revoked_reason",
+    )
+    actions = ("end_sessions",)
+
+    @admin.display(boolean=True, description="live")
+    def is_live(self, session: AuthSession) -> bool:
+        return session.is_live
+
+    @admin.action(description="End the selected sessions", permissions=["end"])
+    def end_sessions(self, request: HttpRequest, queryset: QuerySet[AuthSession]) -> None:
+        """Sign these devices out."""
+        ended = sum(end_session(session, reason=EndReason.STAFF) for session in queryset)
+        self.message_user(request, f"{ended} sessions ended.", messages.SUCCESS)
+
+    def has_end_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("ntc_auth.change_authsession"))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        return False

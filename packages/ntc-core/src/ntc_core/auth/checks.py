@@ -1,0 +1,46 @@
+"""System checks of the keys: a weak or missing one stops the start-up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+from django.core.exceptions import ImproperlyConfigured
+
+from ntc_core.auth.conf import auth_settings
+from ntc_core.auth.tokens import signing_keys
+
+__all__ = ["check_keys"]
+
+# HS256 wants at least as many bytes as its digest has (RFC 7518, 3.2).
+SHORTEST_KEY_BYTES = 32
+
+
+@register("security")
+def check_keys(**_: Any) -> list[CheckMessage]:
+    """Refuse keys that are missing, short, shared with SECRET_KEY or not a list."""
+    if isinstance(auth_settings.JWT_KEYS, str):
+        return [Error("NTC_JWT_KEYS is a string.", hint="Make it a list.", id="ntc_auth.E001")]
+    try:
+        keys = signing_keys()
+    except ImproperlyConfigured as error:
+        return [Error(str(error), id="ntc_auth.E002")]
+    problems: list[CheckMessage] = []
+    if any(len(key.encode()) < SHORTEST_KEY_BYTES for key in keys):
+        problems.append(
+            Error(
+                f"NTC_JWT_KEYS has a key of fewer than {SHORTEST_KEY_BYTES} bytes.",
+                hint="Make one with: openssl rand -hex 32",
+                id="ntc_auth.E003",
+            )
+        )
+    if settings.SECRET_KEY in keys:
+        problems.append(
+            Error(
+                "NTC_JWT_KEYS contains SECRET_KEY.",
+                hint="Use a key of its own, so that either can be changed alone.",
+                id="ntc_auth.E004",
+            )
+        )
+    return problems

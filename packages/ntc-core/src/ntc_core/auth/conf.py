@@ -1,0 +1,52 @@
+"""The `NTC_*` settings of sign-in."""
+
+from __future__ import annotations
+
+from ntc_core.conf import AppSettings, core_settings
+
+__all__ = ["AuthSettings", "auth_settings"]
+
+MINUTE = 60
+DAY = 24 * 60 * MINUTE
+
+
+class AuthSettings(AppSettings):
+    """What a project may decide about sessions, tokens and codes."""
+
+    #: Secrets of at least 32 bytes. The first signs, every one verifies: to rotate, put a new
+    #: one in front and drop the old one after REFRESH_TOKEN_SECONDS. Empty: only with DEBUG,
+    #: where a key is derived from SECRET_KEY.
+    JWT_KEYS: tuple[str, ...] = ()
+    #: The `iss` and `aud` claims; empty: made from NTC_PROJECT_NAME.
+    JWT_ISSUER: str = ""
+    JWT_AUDIENCE: str = ""
+    #: How far the clocks of two of our machines may differ.
+    JWT_LEEWAY_SECONDS: int = 10
+    ACCESS_TOKEN_SECONDS: int = 15 * MINUTE
+    #: A session that is not refreshed for so long is over.
+    REFRESH_TOKEN_SECONDS: int = 14 * DAY
+    #: However often it is refreshed, a session ends so long after the sign-in.
+    SESSION_SECONDS: int = 90 * DAY
+
+    #: Secret that turns a code's row into its digits; empty: derived from SECRET_KEY.
+    CODE_PEPPER: str = ""
+    CODE_SECONDS: int = 5 * MINUTE
+    CODE_MAX_TRIES: int = 5
+    #: The wait before the second code; it doubles with each further one.
+    CODE_RESEND_SECONDS: int = 60
+    #: Codes for one phone or email address within an hour, whatever they are for.
+    CODES_PER_HOUR: int = 5
+
+    #: Dotted path of the serializer that shows the signed-in user.
+    USER_SERIALIZER: str = "ntc_core.auth.serializers.UserOutput"
+
+    @property
+    def issuer(self) -> str:
+        return self.JWT_ISSUER or core_settings.PROJECT_NAME
+
+    @property
+    def audience(self) -> str:
+        return self.JWT_AUDIENCE or f"{core_settings.PROJECT_NAME}/api"
+
+
+auth_settings = AuthSettings()

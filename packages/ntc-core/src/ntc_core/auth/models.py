@@ -1,0 +1,103 @@
+"""Sessions and one-time codes. No row holds anything somebody could sign in with."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from ntc_core.models import BaseModel
+
+__all__ = ["AuthSession", "EndReason", "OneTimeCode", "new_nonce"]
+
+
+class EndReason(models.TextChoices):
+    """Why a session ended before its time."""
+
+    LOGOUT = "logout", "Signed out"
+    LOGOUT_ALL = "logout_all", "Signed out everywhere"
+    PASSWORD_CHANGED = "password_changed", "The password was changed"
+    STAFF = "staff", "Ended by staff"
+
+
+class AuthSession(BaseModel):
+    """A signed-in device: the family of all tokens that descend from one sign-in."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="auth_sessions"
+    )
+    # The only refresh token that can be spent, by the SHA-256 of its jti.
+    refresh_jti_hash = models.CharField(max_length=64)
+    last_used_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(db_index=True, help_text="Fixed at sign-in.")
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    revoked_reason = models.CharField(max_length=20, choices=EndReason, blank=True)
+    user_agent = models.CharField(max_length=200, blank=True)
+    ip_prefix = models.CharField(max_length=43, blank=True, help_text="Network of the sign-in.")
+
+    class Meta:
+        verbose_name = "session"
+
+    def __str__(self) -> str:
+        return str(self.uid)
+
+    @property
+    def is_live(self) -> bool:
+        """Tell whether its tokens may still be used."""
+        return self.revoked_at is None and self.expires_at > timezone.now()
+
+
+def new_nonce() -> bytes:
+    """Return the random half of a code."""
+    return secrets.token_bytes(32)
+
+
+class OneTimeCode(BaseModel):
+    """A challenge: somebody must bring back the digits we sent to `destination`.
+
+    The digits are not here. They are an HMAC of this row under the server's pepper, so
+    who reads the database learns no code, and who must send one can still compute it.
+    """
+
+    purpose = models.CharField(max_length=40)
+    destination = models.CharField(max_length=254, help_text="E.164 phone or email address.")
+    channel = models.CharField(max_length=5, choices=[("sms", "SMS"), ("email", "Email")])
+    subject = models.CharField(max_length=64, blank=True, help_text="The one thing it confirms.")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="+"
+    )
+    nonce = models.BinaryField(max_length=32, default=new_nonce)
+    context = models.JSONField(default=dict, blank=True)
+    expires_at = models.DateTimeField(db_index=True)
+    resend_at = models.DateTimeField(help_text="Before that, no further code for the same subject.")
+    tries = models.PositiveSmallIntegerField(default=0)
+    max_tries = models.PositiveSmallIntegerField()
+    used_at = models.DateTimeField(null=True, blank=True)
+    superseded_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            # A new code kills the old one: two at a time cannot exist.
+            models.UniqueConstraint(
+                fields=["purpose", "destination"],
+                condition=models.Q(used_at__isnull=True, superseded_at__isnull=True),
+                name="ntc_auth_one_open_code",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(tries__lte=models.F("max_tries")), name="ntc_auth_code_tries"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["destination", "created_at"], name="ntc_auth_code_destination")
+        ]
+
+    def __str__(self) -> str:
+        return str(self.uid)
+
+    def is_redeemable(self, *, at: datetime) -> bool:
+        """Tell whether the right digits would be accepted at that moment."""
+        is_open = self.used_at is None and self.superseded_at is None
+        return is_open and self.expires_at > at and self.tries < self.max_tries

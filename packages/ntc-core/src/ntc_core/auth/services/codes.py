@@ -1,0 +1,209 @@
+"""One-time codes: six digits that prove somebody reads a phone or a mailbox.
+
+Rules, after NIST SP 800-63B 5.1.3.2 and stricter: five minutes, five tries, one use, a
+new code kills the old, the wait before another doubles, five an hour per destination.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+
+from ntc_core.auth.conf import auth_settings
+from ntc_core.auth.errors import CodeInvalid
+from ntc_core.auth.models import OneTimeCode
+from ntc_core.auth.signals import code_issued
+from ntc_core.errors import NotFound, RateLimited
+from ntc_core.phone import mask_email, mask_phone
+
+__all__ = ["code_secrets", "issue_code", "redeem_code", "reveal_code"]
+
+log = logging.getLogger(__name__)
+
+DIGITS = 6
+HOUR = timedelta(hours=1)
+
+
+def issue_code(
+    *,
+    purpose: str,
+    destination: str,
+    channel: str,
+    subject: str = "",
+    user: Any = None,
+    context: Mapping[str, Any] | None = None,
+    announce: bool = True,
+) -> OneTimeCode:
+    """Store a new challenge and let the project's receiver of `code_issued` carry the code.
+
+    Args:
+        purpose: what the code is good for; it is good for nothing else.
+        destination: E.164 phone or lower-case email address.
+        channel: "sms" or "email".
+        subject: the one thing it confirms, such as the uid of a registration. Another
+            subject's code is never accepted, though it does replace the older one.
+        announce: False makes a code that nobody is told, for people who must get the same
+            answer, the same work and the same limits as those who get one.
+
+    Raises:
+        RateLimited: too soon after the last code, or too many for this destination.
+    """
+    now = timezone.now()
+    challenge = OneTimeCode(
+        purpose=purpose,
+        destination=destination,
+        channel=channel,
+        subject=subject,
+        user=user,
+        context=dict(context or {}),
+        expires_at=now + timedelta(seconds=auth_settings.CODE_SECONDS),
+        resend_at=now + timedelta(seconds=auth_settings.CODE_RESEND_SECONDS),
+        max_tries=auth_settings.CODE_MAX_TRIES,
+    )
+    with transaction.atomic():
+        _replace_open_code(challenge, now=now)
+        _require_within_limits(challenge, now=now)
+        if announce:
+            code_issued.send(sender=OneTimeCode, challenge=challenge)
+    log.info("code.issued", extra=_fields(challenge))
+    return challenge
+
+
+def redeem_code(*, purpose: str, destination: str, code: str, subject: str = "") -> OneTimeCode:
+    """Accept the code once, or count a failed try.
+
+    The count is committed before the digits are compared, so it must not run inside the
+    caller's transaction: a rollback there would give the guesser the try back.
+
+    Raises:
+        CodeInvalid: wrong, expired, replaced, used, tried too often, or never issued.
+        RuntimeError: called inside a transaction.
+    """
+    now = timezone.now()
+    challenge = OneTimeCode.objects.filter(
+        purpose=purpose,
+        destination=destination,
+        subject=subject,
+        used_at=None,
+        superseded_at=None,
+    ).first()
+    if challenge is None:
+        raise CodeInvalid(attr="code")
+    redeemable = OneTimeCode.objects.filter(
+        pk=challenge.pk, used_at=None, superseded_at=None, expires_at__gt=now
+    )
+    with transaction.atomic(durable=True):
+        counted = redeemable.filter(tries__lt=F("max_tries")).update(
+            tries=F("tries") + 1, updated_at=now
+        )
+    if not counted or not hmac.compare_digest(_digits(challenge).encode(), code.encode()):
+        log.warning("code.refused", extra=_fields(challenge))
+        raise CodeInvalid(attr="code")
+    if not redeemable.update(used_at=now, updated_at=now):
+        raise CodeInvalid(attr="code")
+    challenge.refresh_from_db()
+    log.info("code.redeemed", extra=_fields(challenge))
+    return challenge
+
+
+def reveal_code(challenge_uid: UUID | str) -> str:
+    """Return the digits, for the one who renders the message, when it is rendered.
+
+    Never store, log or return them to a client.
+
+    Raises:
+        NotFound: there is no such code, or it could not be redeemed any more.
+    """
+    try:
+        challenge = OneTimeCode.objects.filter(uid=challenge_uid).first()
+    except ValidationError as error:  # not a UUID
+        raise NotFound from error
+    if challenge is None or not challenge.is_redeemable(at=timezone.now()):
+        raise NotFound("This code is not valid any more.")
+    return _digits(challenge)
+
+
+def code_secrets(context: Mapping[str, Any]) -> dict[str, str]:
+    """Return `{"code": digits}` for a message whose context holds `challenge`, the uid."""
+    return {"code": reveal_code(context["challenge"])}
+
+
+def _digits(challenge: OneTimeCode) -> str:
+    # No part can contain a line break, so no two rows make the same message.
+    message = "\n".join(
+        (challenge.purpose, challenge.destination, str(challenge.uid), challenge.nonce.hex())
+    )
+    number = int.from_bytes(_pepper_mac(message), "big") % 10**DIGITS
+    return f"{number:0{DIGITS}d}"
+
+
+def _pepper_mac(message: str) -> bytes:
+    pepper = auth_settings.CODE_PEPPER or None
+    return salted_hmac("ntc_core.auth.codes", message, secret=pepper, algorithm="sha256").digest()
+
+
+def _replace_open_code(challenge: OneTimeCode, *, now: datetime) -> None:
+    """Store the challenge in place of the open one.
+
+    The unique constraint makes this a lock as well: a concurrent call waits at one of the two
+    statements, so whoever gets through sees every code there is.
+    """
+    OneTimeCode.objects.filter(
+        purpose=challenge.purpose,
+        destination=challenge.destination,
+        used_at=None,
+        superseded_at=None,
+    ).update(superseded_at=now, updated_at=now)
+    try:
+        with transaction.atomic():
+            challenge.save(force_insert=True)
+    except IntegrityError as error:
+        # Somebody else's insert came first, so a code is on its way this very moment.
+        raise _too_soon(auth_settings.CODE_RESEND_SECONDS) from error
+
+
+def _require_within_limits(challenge: OneTimeCode, *, now: datetime) -> None:
+    """Refuse what comes too soon or too often; otherwise note when the next may come."""
+    sent = OneTimeCode.objects.filter(
+        destination=challenge.destination, created_at__gt=now - HOUR
+    ).exclude(pk=challenge.pk)
+    moments = list(sent.order_by("created_at").values_list("created_at", flat=True))
+    if len(moments) >= auth_settings.CODES_PER_HOUR:
+        raise _too_soon((moments[-auth_settings.CODES_PER_HOUR] + HOUR - now).total_seconds())
+
+    unanswered = sent.filter(purpose=challenge.purpose, subject=challenge.subject, used_at=None)
+    last = unanswered.order_by("-created_at").first()
+    if last is not None and last.resend_at > now:
+        raise _too_soon((last.resend_at - now).total_seconds())
+    wait_seconds = auth_settings.CODE_RESEND_SECONDS * 2 ** unanswered.count()
+    challenge.resend_at = now + timedelta(seconds=wait_seconds)
+    challenge.save(update_fields=["resend_at", "updated_at"])
+
+
+def _too_soon(seconds: float) -> RateLimited:
+    return RateLimited(
+        "A code was sent a moment ago. Wait before asking for another.",
+        code="code_too_soon",
+        retry_after_seconds=max(1, int(seconds) + 1),
+    )
+
+
+def _fields(challenge: OneTimeCode) -> dict[str, str]:
+    is_phone = challenge.channel == "sms"
+    mask = mask_phone if is_phone else mask_email
+    return {
+        "challenge": str(challenge.uid),
+        "purpose": challenge.purpose,
+        "channel": challenge.channel,
+        "destination": mask(challenge.destination),
+    }
