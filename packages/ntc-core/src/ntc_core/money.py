@@ -67,9 +67,10 @@ class Money:
                 currency has (nothing is ever rounded).
         """
         if isinstance(amount, bool) or not isinstance(amount, str | int | Decimal):
-            raise InvalidMoney(f"An amount is a string, int or Decimal, not {type(amount).__name__}.")
+            kind = type(amount).__name__
+            raise InvalidMoney(f"An amount is a string, int or Decimal, not {kind}.")
         if isinstance(amount, str) and not _PLAIN_DECIMAL.fullmatch(amount):
-            raise InvalidMoney(f"Expected a decimal number such as '15000.00', got {amount[:32]!r}.")
+            raise InvalidMoney(f"Expected a number such as '15000.00', got {amount[:32]!r}.")
         exponent = CURRENCY_EXPONENTS.get(currency)
         if exponent is None:
             raise InvalidMoney(f"Unknown currency {currency!r}.")

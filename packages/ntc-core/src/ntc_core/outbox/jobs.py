@@ -20,7 +20,7 @@ class UnknownJob(LookupError):
     """No job of that name is registered in this process."""
 
 
-class RetryLater(Exception):  # noqa: N818 - a request to the runner, not a mistake
+class RetryLater(Exception):
     """Raised inside a job: undo what an atomic job did and run it again later.
 
     Args:

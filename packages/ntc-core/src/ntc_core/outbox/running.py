@@ -19,6 +19,7 @@ from django.db.models.functions import Now
 from ntc_core.outbox.clock import seconds_from_now
 from ntc_core.outbox.jobs import Job, RetryLater, UnknownJob, get_job
 from ntc_core.outbox.models import OutboxJob
+from ntc_core.outbox.signals import job_failed
 from ntc_core.phone import mask_people
 from ntc_core.request_id import bind_request_id
 
@@ -39,7 +40,7 @@ LONGEST_ERROR = 1000
 _random = random.SystemRandom()
 
 
-class LeaseLost(Exception):  # noqa: N818 - unwinds the transaction, is not reported
+class LeaseLost(Exception):
     """Another runner took the job over while this one was still at it."""
 
 
@@ -128,7 +129,7 @@ def _run_function(claim: Claim) -> None:
         _mark_done(claim)
 
 
-class TooManyAttempts(Exception):  # noqa: N818 - ends as the row's last_error
+class TooManyAttempts(Exception):
     """Every run ended with its process; another one would most likely too."""
 
 
@@ -150,8 +151,12 @@ def _come_back(claim: Claim, request: RetryLater, fields: dict[str, object]) -> 
         _park(claim, request, fields)
         return
     delay = max(request.delay_seconds, LEAST_DELAY_SECONDS)
-    _queue_again(
-        claim, request, delay_seconds=delay, attempts=claim.row.attempts - (not request.count)
+    _release(
+        claim,
+        request,
+        state=OutboxJob.State.QUEUED,
+        run_at=seconds_from_now(delay),
+        attempts=claim.row.attempts - (not request.count),
     )
     log.info("job.later", extra={**fields, "delay_seconds": delay})
 
@@ -161,35 +166,34 @@ def _fail(claim: Claim, error: Exception, fields: dict[str, object]) -> None:
         _park(claim, error, fields)
         return
     delay = _backoff_seconds(claim)
-    _queue_again(claim, error, delay_seconds=delay, attempts=claim.row.attempts)
+    with transaction.atomic():
+        if _release(claim, error, state=OutboxJob.State.QUEUED, run_at=seconds_from_now(delay)):
+            job_failed.send(OutboxJob, job=claim.row, parked=False)
     log.warning(
         "job.retry",
-        extra={**fields, "delay_seconds": round(delay, 1), "error": _describe(error)},
+        extra={**fields, "delay_seconds": round(delay, 1), "error": claim.row.last_error},
         exc_info=error,
     )
 
 
 def _park(claim: Claim, error: Exception, fields: dict[str, object]) -> None:
-    claim.held().update(
-        state=OutboxJob.State.PARKED,
-        lease_until=None,
-        lease_token=None,
-        last_error=_describe(error),
-        updated_at=Now(),
-    )
-    log.error("job.parked", extra={**fields, "error": _describe(error)}, exc_info=error)
+    with transaction.atomic():
+        if _release(claim, error, state=OutboxJob.State.PARKED):
+            job_failed.send(OutboxJob, job=claim.row, parked=True)
+    log.error("job.parked", extra={**fields, "error": claim.row.last_error}, exc_info=error)
 
 
-def _queue_again(claim: Claim, error: Exception, *, delay_seconds: float, attempts: int) -> None:
-    claim.held().update(
-        state=OutboxJob.State.QUEUED,
-        run_at=seconds_from_now(delay_seconds),
-        attempts=attempts,
+def _release(claim: Claim, error: Exception, **changes: object) -> bool:
+    """Give the lease back with these changes; tell whether it was still ours to give."""
+    claim.row.last_error = _describe(error)
+    released = claim.held().update(
         lease_until=None,
         lease_token=None,
-        last_error=_describe(error),
+        last_error=claim.row.last_error,
         updated_at=Now(),
+        **changes,
     )
+    return bool(released)
 
 
 def _backoff_seconds(claim: Claim) -> float:
