@@ -66,7 +66,14 @@ def rest_framework_defaults() -> dict[str, Any]:
         "DEFAULT_PAGINATION_CLASS": "ntc_core.pagination.StandardResultsSetPagination",
         "DEFAULT_SCHEMA_CLASS": "ntc_core.schema.AutoSchema",
         "DEFAULT_THROTTLE_CLASSES": [],
-        "DEFAULT_THROTTLE_RATES": {},
+        # The scopes of ntc_core.auth and of sign-up, per address: many phones of one mobile
+        # network share one. A project may change them, and adds its own.
+        "DEFAULT_THROTTLE_RATES": {
+            "login": "30/min",
+            "refresh": "120/min",
+            "register": "20/min",
+            "verify": "30/min",
+        },
         "EXCEPTION_HANDLER": "ntc_core.exceptions.exception_handler",
         "LIST_SERIALIZER_ERRORS_AS_DICT": True,
         "TEST_REQUEST_DEFAULT_FORMAT": "json",

@@ -1,4 +1,4 @@
-"""Paths of sign-in, relative to the API's prefix."""
+"""Paths of sign-in, relative to `auth/`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ntc_core.auth import views
 __all__ = ["urlpatterns"]
 
 urlpatterns = [
-    path("auth/login/", views.LoginView.as_view(), name="auth-login"),
-    path("auth/refresh/", views.RefreshView.as_view(), name="auth-refresh"),
-    path("auth/logout/", views.LogoutView.as_view(), name="auth-logout"),
-    path("auth/logout-all/", views.LogoutAllView.as_view(), name="auth-logout-all"),
-    path("auth/verify/", views.VerifyView.as_view(), name="auth-verify"),
+    path("login/", views.LoginView.as_view(), name="auth-login"),
+    path("refresh/", views.RefreshView.as_view(), name="auth-refresh"),
+    path("logout/", views.LogoutView.as_view(), name="auth-logout"),
+    path("logout-all/", views.LogoutAllView.as_view(), name="auth-logout-all"),
+    path("verify/", views.VerifyView.as_view(), name="auth-verify"),
 ]

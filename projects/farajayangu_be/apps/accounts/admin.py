@@ -1,0 +1,107 @@
+"""People in the admin. Staff sign in there with an email address or a phone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import (
+    AdminPasswordChangeForm,
+    AdminUserCreationForm,
+    UserChangeForm,
+    UsernameField,
+)
+from django.http import HttpRequest
+from ntc_core.auth.models import EndReason
+from ntc_core.auth.services import sign_out_everywhere
+from ntc_core.phone import InvalidPhone, parse_phone
+
+from .models import User
+
+__all__ = ["UserAdmin"]
+
+
+class LoginForm(AdminAuthenticationForm):
+    """Django's form would ask for the email address only by name."""
+
+    username = UsernameField(
+        label="Email or phone", widget=forms.TextInput(attrs={"autofocus": True})
+    )
+
+
+admin.site.login_form = LoginForm
+
+
+class PhoneFormMixin:
+    """Takes every spelling of a phone."""
+
+    cleaned_data: dict[str, Any]
+
+    def clean_phone(self) -> str | None:
+        phone = self.cleaned_data["phone"]
+        if not phone:
+            return None
+        try:
+            return parse_phone(phone)
+        except InvalidPhone as error:
+            raise forms.ValidationError(str(error)) from error
+
+
+class UserAddForm(PhoneFormMixin, AdminUserCreationForm):  # type: ignore[type-arg]  # generic in the stubs only
+    class Meta:
+        model = User
+        fields = ("email", "phone")
+
+
+class UserEditForm(PhoneFormMixin, UserChangeForm):  # type: ignore[type-arg]  # generic in the stubs only
+    class Meta:
+        model = User
+        fields = "__all__"
+
+
+class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # generic in the stubs only
+    """Whoever is signed in with the old password is not any more."""
+
+    def save(self, commit: bool = True) -> User:  # noqa: FBT001, FBT002 - Django's signature
+        user: User = super().save(commit)
+        sign_out_everywhere(user=user, reason=EndReason.PASSWORD_CHANGED)
+        return user
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+    form = UserEditForm
+    add_form = UserAddForm
+    change_password_form = PasswordForm
+    list_display = ("__str__", "phone", "email", "is_active", "is_staff", "created_at")
+    list_filter = ("is_active", "is_staff", "is_superuser", "groups", "language")
+    search_fields = ("email", "phone", "full_name", "uid")
+    ordering = ("-created_at",)
+    readonly_fields = ("uid", "last_login", "created_at", "updated_at")
+    fieldsets = (
+        (None, {"fields": ("uid", "full_name", "language", "password")}),
+        ("Addresses", {"fields": ("email", "email_verified_at", "phone", "phone_verified_at")}),
+        (
+            "Permissions",
+            {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")},
+        ),
+        ("Dates", {"fields": ("last_login", "created_at", "updated_at")}),
+    )
+    add_fieldsets = (
+        (
+            None,
+            {
+                "classes": ("wide",),
+                "fields": ("email", "phone", "usable_password", "password1", "password2"),
+            },
+        ),
+    )
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001
+        """End the sessions of a user who is switched off, or they would revive with the user."""
+        super().save_model(request, obj, form, change)
+        if change and "is_active" in form.changed_data and not obj.is_active:
+            sign_out_everywhere(user=obj, reason=EndReason.STAFF)

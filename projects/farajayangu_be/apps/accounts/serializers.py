@@ -1,0 +1,206 @@
+"""What the endpoints of accounts take and give."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from ntc_core.fields import PhoneField, TextField
+from ntc_core.phone import InvalidPhone, parse_phone
+from rest_framework import serializers
+
+from .models import Language, User, parse_email
+
+__all__ = [
+    "CodeSentOutput",
+    "MeInput",
+    "PasswordChangeInput",
+    "PasswordResetConfirmInput",
+    "PasswordResetInput",
+    "RegisterInput",
+    "RegistrationOutput",
+    "ResendInput",
+    "UserOutput",
+    "VerifyInput",
+]
+
+LONGEST_PASSWORD = 256
+
+
+class EmailAddressField(TextField):
+    """An email address; gives the spelling we store."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"max_length": 254, **kwargs})
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        try:
+            return parse_email(text)
+        except ValidationError as error:
+            raise serializers.ValidationError(error.messages, code="invalid") from error
+
+
+class PasswordField(TextField):
+    """A password, taken as it is written, blanks included."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"max_length": LONGEST_PASSWORD, "trim_whitespace": False, **kwargs})
+
+
+class NameField(TextField):
+    """A person's name on one line."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"max_length": 150, "required": False, "allow_blank": True, **kwargs})
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        # A line break in a name would become one in a subject line.
+        if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in text):
+            raise serializers.ValidationError("Write it on one line.", code="invalid")
+        return text
+
+
+class CodeField(TextField):
+    """The six digits of a code."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"max_length": 6, "min_length": 6, **kwargs})
+
+
+class IdentifierField(TextField):
+    """An email address or a phone in any spelling; gives `{"email": …}` or `{"phone": …}`."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"max_length": 254, **kwargs})
+
+    def to_internal_value(self, data: Any) -> Any:
+        text = super().to_internal_value(data)
+        try:
+            return {"email": parse_email(text)} if "@" in text else {"phone": parse_phone(text)}
+        except (ValidationError, InvalidPhone) as error:
+            raise serializers.ValidationError(
+                "Enter an email address or a phone number.", code="invalid"
+            ) from error
+
+
+class UserOutput(serializers.ModelSerializer[User]):
+    """A person, as they see themselves."""
+
+    class Meta:
+        model = User
+        fields = (
+            "uid",
+            "email",
+            "phone",
+            "full_name",
+            "language",
+            "email_verified_at",
+            "phone_verified_at",
+            "created_at",
+        )
+        read_only_fields = fields
+
+
+class RegisterInput(serializers.Serializer[Any]):
+    """A phone, an email address or both; the code goes to the phone if there is one."""
+
+    phone = PhoneField(required=False)
+    email = EmailAddressField(required=False)
+    password = PasswordField()
+    full_name = NameField()
+    language = serializers.ChoiceField(choices=Language.choices, default=Language.SWAHILI.value)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not attrs.get("phone") and not attrs.get("email"):
+            raise serializers.ValidationError({"phone": "Give a phone number or an email address."})
+        person = User(
+            phone=attrs.get("phone"),
+            email=attrs.get("email"),
+            full_name=attrs.get("full_name", ""),
+        )
+        _require_good_password(attrs["password"], field="password", user=person)
+        return attrs
+
+
+class CodeSentOutput(serializers.Serializer[Any]):
+    """When the code ends, and when another may be asked for."""
+
+    expires_at = serializers.DateTimeField()
+    resend_at = serializers.DateTimeField()
+
+
+class RegistrationOutput(CodeSentOutput):
+    """The registration that the code is for."""
+
+    registration = serializers.UUIDField(source="subject")
+
+
+class ResendInput(serializers.Serializer[Any]):
+    """The registration, as `accounts/register/` named it."""
+
+    registration = serializers.UUIDField()
+
+
+class VerifyInput(serializers.Serializer[Any]):
+    """The registration and the code that came for it."""
+
+    registration = serializers.UUIDField()
+    code = CodeField()
+
+
+class MeInput(serializers.Serializer[Any]):
+    """What people may change about themselves; what is left out stays."""
+
+    full_name = NameField()
+    language = serializers.ChoiceField(choices=Language.choices, required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        refused = [name for name in ("email", "phone") if name in self.initial_data]
+        if refused:
+            raise serializers.ValidationError(
+                {name: f"The {name} cannot be changed here." for name in refused}, code="read_only"
+            )
+        return attrs
+
+
+class PasswordChangeInput(serializers.Serializer[Any]):
+    """The present password and the one to come."""
+
+    current_password = PasswordField()
+    new_password = PasswordField()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        _require_good_password(
+            attrs["new_password"], field="new_password", user=self.context["request"].user
+        )
+        return attrs
+
+
+class PasswordResetInput(serializers.Serializer[Any]):
+    """Where the code shall go: a proven email address or phone of the account."""
+
+    identifier = IdentifierField()
+
+
+class PasswordResetConfirmInput(serializers.Serializer[Any]):
+    """The code that came, and the password to come."""
+
+    identifier = IdentifierField()
+    code = CodeField()
+    new_password = PasswordField()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        person = User(**attrs["identifier"])
+        _require_good_password(attrs["new_password"], field="new_password", user=person)
+        return attrs
+
+
+def _require_good_password(password: str, *, field: str, user: User) -> None:
+    try:
+        validate_password(password, user=user)
+    except ValidationError as error:
+        raise serializers.ValidationError({field: error.messages}, code="password_weak") from error

@@ -1,0 +1,216 @@
+"""Signing up, and changing what belongs to oneself."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from django.contrib.auth.hashers import make_password
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from ntc_core.auth.errors import CodeInvalid
+from ntc_core.auth.models import AuthSession, EndReason, OneTimeCode
+from ntc_core.auth.services import issue_code, redeem_code, sign_out_everywhere
+from ntc_core.errors import InvalidInput
+
+from .models import Language, PendingRegistration, User
+from .selectors import find_user_to_reset, is_taken, unproven_claims
+from .signals import registration_refused
+
+__all__ = [
+    "change_password",
+    "confirm_password_reset",
+    "register",
+    "request_password_reset",
+    "resend_code",
+    "update_user",
+    "verify_registration",
+]
+
+log = logging.getLogger(__name__)
+
+REGISTRATION = "registration"
+PASSWORD_RESET = "password_reset"  # noqa: S105 - a purpose
+#: Long enough for all the codes an hour allows, short enough to forget who never came back.
+REGISTRATION_LIFETIME = timedelta(hours=2)
+
+
+def register(
+    *,
+    password: str,
+    email: str = "",
+    phone: str = "",
+    full_name: str = "",
+    language: str = Language.SWAHILI,
+) -> tuple[PendingRegistration, OneTimeCode]:
+    """Note who wants to sign up and send a code to the phone, or else to the email address.
+
+    What happens is the same for addresses that have an account, except that its owner gets
+    a message without a code. So the answer tells a stranger nothing.
+
+    Raises:
+        RateLimited: too many codes for this address.
+    """
+    hashed = make_password(password)
+    with transaction.atomic():
+        registration = PendingRegistration.objects.create(
+            email=email,
+            phone=phone,
+            password=hashed,
+            full_name=full_name,
+            language=language,
+            expires_at=timezone.now() + REGISTRATION_LIFETIME,
+        )
+        return registration, _send_code(registration)
+
+
+def resend_code(*, registration_uid: str) -> tuple[PendingRegistration, OneTimeCode]:
+    """Send a new code for a registration; the code before stops working.
+
+    Raises:
+        InvalidInput: no such registration, or it is over.
+        RateLimited: too soon, or too many codes for this address.
+    """
+    registration = _find_registration(registration_uid)
+    if registration is None:
+        raise InvalidInput(
+            "This registration is over. Register again.",
+            code="registration_unknown",
+            attr="registration",
+        )
+    with transaction.atomic():
+        return registration, _send_code(registration)
+
+
+def verify_registration(*, registration_uid: str, code: str) -> User:
+    """Turn the registration into a user, if the code is the one sent for it.
+
+    Raises:
+        CodeInvalid: not that code, or the registration is over, or somebody else proved
+            the address first. Nobody learns which.
+    """
+    registration = _find_registration(registration_uid)
+    if registration is None:
+        raise CodeInvalid(attr="code")
+    redeem_code(
+        purpose=REGISTRATION,
+        destination=registration.destination,
+        subject=str(registration.uid),
+        code=code,
+    )
+    try:
+        with transaction.atomic():
+            user = _create_user(registration)
+            registration.delete()
+    except IntegrityError as error:
+        raise CodeInvalid(attr="code") from error
+    log.info("account.created", extra={"user": str(user.uid)})
+    return user
+
+
+def update_user(user: User, **fields: str) -> User:
+    """Change what people may say about themselves: `full_name`, `language`."""
+    for name, value in fields.items():
+        setattr(user, name, value)
+    user.save(update_fields=[*fields, "updated_at"])
+    return user
+
+
+def change_password(
+    *, user: User, session: AuthSession | None, current_password: str, new_password: str
+) -> None:
+    """Set a new password and end the user's sessions, except the one that asks.
+
+    Raises:
+        InvalidInput: the current password is wrong.
+    """
+    if not user.check_password(current_password):
+        log.warning("account.password_change_refused", extra={"user": str(user.uid)})
+        raise InvalidInput(
+            "This is not your present password.", code="password_wrong", attr="current_password"
+        )
+    _set_password(user, new_password, except_session=session)
+
+
+def request_password_reset(*, email: str = "", phone: str = "") -> OneTimeCode:
+    """Send a code to the phone, or else to the email address, if an account has proven it.
+
+    Raises:
+        RateLimited: too soon, or too many codes; also where there is no account.
+    """
+    user = find_user_to_reset(email=email, phone=phone)
+    return issue_code(
+        purpose=PASSWORD_RESET,
+        destination=phone or email,
+        channel="sms" if phone else "email",
+        user=user,
+        context={"language": user.language if user else Language.SWAHILI},
+        announce=user is not None,
+    )
+
+
+def confirm_password_reset(
+    *, code: str, new_password: str, email: str = "", phone: str = ""
+) -> User:
+    """Set a new password and end every session of the user.
+
+    Raises:
+        CodeInvalid: not the code that was sent there, or there is no such account.
+    """
+    challenge = redeem_code(purpose=PASSWORD_RESET, destination=phone or email, code=code)
+    user = find_user_to_reset(email=email, phone=phone)
+    if user is None or user.pk != challenge.user_id:
+        raise CodeInvalid(attr="code")
+    _set_password(user, new_password, except_session=None)
+    return user
+
+
+def _find_registration(uid: str) -> PendingRegistration | None:
+    return PendingRegistration.objects.filter(uid=uid, expires_at__gt=timezone.now()).first()
+
+
+def _send_code(registration: PendingRegistration) -> OneTimeCode:
+    taken = is_taken(phone=registration.phone, email=registration.email)
+    challenge = issue_code(
+        purpose=REGISTRATION,
+        destination=registration.destination,
+        channel=registration.channel,
+        subject=str(registration.uid),
+        context={"language": registration.language},
+        announce=not taken,
+    )
+    if taken:
+        registration_refused.send(
+            sender=PendingRegistration, registration=registration, challenge=challenge
+        )
+    return challenge
+
+
+def _create_user(registration: PendingRegistration) -> User:
+    """Store the user. The address that got the code is proven, a second one is only claimed."""
+    phone, email = registration.phone, registration.email
+    now = timezone.now()
+    if phone:
+        User.objects.filter(unproven_claims(phone=phone)).update(phone=None, updated_at=now)
+        # To refuse would tell that the address has an account, so the claim is dropped.
+        email = "" if User.objects.filter(email=email).exists() else email
+    else:
+        User.objects.filter(unproven_claims(email=email)).update(email=None, updated_at=now)
+    return User.objects.create(
+        phone=phone or None,
+        email=email or None,
+        password=registration.password,
+        full_name=registration.full_name,
+        language=registration.language,
+        phone_verified_at=now if phone else None,
+        email_verified_at=None if phone else now,
+    )
+
+
+def _set_password(user: User, password: str, *, except_session: AuthSession | None) -> None:
+    user.set_password(password)
+    with transaction.atomic():
+        user.save(update_fields=["password", "updated_at"])
+        sign_out_everywhere(
+            user=user, except_session=except_session, reason=EndReason.PASSWORD_CHANGED
+        )
