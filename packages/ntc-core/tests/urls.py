@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
+from ntc_core.schema import schema_urls
+
 handler400 = "ntc_core.exceptions.handler400"
 handler403 = "ntc_core.exceptions.handler403"
 handler404 = "ntc_core.exceptions.handler404"
@@ -12,5 +14,7 @@ handler500 = "ntc_core.exceptions.handler500"
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("health/", include("ntc_core.health.urls")),
+    *schema_urls,
     path("api/v1/", include("tests.envelope_urls")),
 ]

@@ -16,7 +16,7 @@ class CoreConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks and let structlog speak through stdlib logging."""
-        from ntc_core import checks  # noqa: F401 - importing registers them
-        from ntc_core.logging import configure_structlog
+        from ntc_core import checks  # noqa: F401, PLC0415 - importing registers them
+        from ntc_core.logging import configure_structlog  # noqa: PLC0415 - needs the settings
 
         configure_structlog()

@@ -1,1 +1,157 @@
-"""System checks: mistakes in the settings that would otherwise show up in production."""
+"""System checks: mistakes in the settings that would otherwise show up in production.
+
+E001  a middleware of ntc_core is missing        E002  they are not the first, in order
+E003  another exception handler                  E004  another default renderer
+E005  no permission by default                   E006  NTC_TRUSTED_PROXY_COUNT is no count
+E007  another CSRF failure view                  E008  NTC_API_PREFIXES is not as expected
+W001  ALLOWED_HOSTS lets everybody in  (--deploy)
+W002  a parser besides JSON by default (--deploy)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name
+
+from ntc_core.conf import core_settings
+
+__all__ = ["check_deployment", "check_settings"]
+
+_MIDDLEWARE = [
+    "ntc_core.middleware.RequestIdMiddleware",
+    "ntc_core.middleware.RequestLogMiddleware",
+    "ntc_core.middleware.EnvelopeErrorsMiddleware",
+]
+_EXCEPTION_HANDLER = "ntc_core.exceptions.exception_handler"
+_RENDERER = "ntc_core.renderers.EnvelopeJSONRenderer"
+_PARSER = "ntc_core.parsers.StrictJSONParser"
+_CSRF_VIEW = "ntc_core.exceptions.csrf_failure"
+_OPEN_PERMISSION = "rest_framework.permissions.AllowAny"
+_MOST_PROXIES = 10
+
+
+@register(Tags.security)
+def check_settings(**_: Any) -> list[CheckMessage]:
+    """Check what breaks the envelope, the request id or the closed default."""
+    return [
+        *_check_middleware(),
+        *_check_rest_framework(),
+        *_check_core_settings(),
+        *_check_csrf_view(),
+    ]
+
+
+@register(Tags.security, deploy=True)
+def check_deployment(**_: Any) -> list[CheckMessage]:
+    """Check what is convenient in development and dangerous in production."""
+    found: list[CheckMessage] = []
+    if "*" in settings.ALLOWED_HOSTS:
+        found.append(
+            Warning(
+                "ALLOWED_HOSTS contains '*': links in messages can be forged by a Host header.",
+                hint="Name the hosts of the service.",
+                id="ntc_core.W001",
+            )
+        )
+    parsers = _rest_framework().get("DEFAULT_PARSER_CLASSES")
+    if parsers != [_PARSER]:
+        found.append(
+            Warning(
+                f"REST_FRAMEWORK['DEFAULT_PARSER_CLASSES'] is not [{_PARSER!r}].",
+                hint="Name other parsers on the views that need them.",
+                id="ntc_core.W002",
+            )
+        )
+    return found
+
+
+def _check_middleware() -> list[CheckMessage]:
+    configured = list(settings.MIDDLEWARE)
+    missing = [path for path in _MIDDLEWARE if path not in configured]
+    if missing:
+        return [
+            Error(
+                f"MIDDLEWARE lacks {path!r}.", hint="See ntc_core.middleware.", id="ntc_core.E001"
+            )
+            for path in missing
+        ]
+    if configured[: len(_MIDDLEWARE)] != _MIDDLEWARE:
+        return [
+            Error(
+                "The middleware of ntc_core is not first: what comes before it answers without "
+                "a request id and without the envelope.",
+                hint=f"Begin MIDDLEWARE with {', '.join(_MIDDLEWARE)}, in this order.",
+                id="ntc_core.E002",
+            )
+        ]
+    return []
+
+
+def _check_rest_framework() -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    configured = _rest_framework()
+    if configured.get("EXCEPTION_HANDLER") != _EXCEPTION_HANDLER:
+        found.append(_expected("EXCEPTION_HANDLER", _EXCEPTION_HANDLER, "ntc_core.E003"))
+    if list(configured.get("DEFAULT_RENDERER_CLASSES", []))[:1] != [_RENDERER]:
+        found.append(_expected("DEFAULT_RENDERER_CLASSES", [_RENDERER], "ntc_core.E004"))
+    permissions = list(configured.get("DEFAULT_PERMISSION_CLASSES", []))
+    if not permissions or _OPEN_PERMISSION in permissions:
+        found.append(
+            Error(
+                "REST_FRAMEWORK['DEFAULT_PERMISSION_CLASSES'] lets everybody in: a view whose "
+                "author forgot to name a permission would be public.",
+                hint="Use rest_framework.permissions.IsAuthenticated, and AllowAny per view.",
+                id="ntc_core.E005",
+            )
+        )
+    return found
+
+
+def _check_core_settings() -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    count = core_settings.TRUSTED_PROXY_COUNT
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= _MOST_PROXIES:
+        found.append(
+            Error(
+                f"NTC_TRUSTED_PROXY_COUNT is {count!r}; expected a whole number from 0 to "
+                f"{_MOST_PROXIES}: how many proxies of yours stand in front of the service.",
+                id="ntc_core.E006",
+            )
+        )
+    prefixes = core_settings.API_PREFIXES
+    if isinstance(prefixes, str) or not all(
+        isinstance(prefix, str) and prefix.startswith("/") for prefix in prefixes
+    ):
+        found.append(
+            Error(
+                f"NTC_API_PREFIXES is {prefixes!r}; expected a tuple of paths such as ('/api/',).",
+                id="ntc_core.E008",
+            )
+        )
+    return found
+
+
+def _check_csrf_view() -> list[CheckMessage]:
+    if _CSRF_VIEW == settings.CSRF_FAILURE_VIEW:
+        return []
+    return [
+        Error(
+            f"CSRF_FAILURE_VIEW is {settings.CSRF_FAILURE_VIEW!r}: a refusal would not be JSON.",
+            hint=f"Set CSRF_FAILURE_VIEW = {_CSRF_VIEW!r}.",
+            id="ntc_core.E007",
+        )
+    ]
+
+
+def _expected(key: str, value: object, check_id: str) -> CheckMessage:
+    return Error(
+        f"REST_FRAMEWORK[{key!r}] is not {value!r}: answers would not have the common shape.",
+        hint="Start from ntc_core.conf.rest_framework_defaults().",
+        id=check_id,
+    )
+
+
+def _rest_framework() -> dict[str, Any]:
+    return getattr(settings, "REST_FRAMEWORK", {})

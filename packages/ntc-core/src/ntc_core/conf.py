@@ -99,7 +99,8 @@ def spectacular_defaults(*, title: str, version: str) -> dict[str, Any]:
         "SWAGGER_UI_DIST": "SIDECAR",
         "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
         "REDOC_DIST": "SIDECAR",
-        "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True},
+        # Without "validatorUrl": None the page sends the document to swagger.io for its badge.
+        "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
         "SCHEMA_PATH_PREFIX": r"/api/v[0-9]+",
         "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums"],
     }

@@ -77,7 +77,7 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response | 
         if wait := getattr(translated, "wait", None):
             headers["Retry-After"] = str(max(1, math.ceil(wait)))
 
-    from rest_framework.views import set_rollback
+    from rest_framework.views import set_rollback  # noqa: PLC0415 - see above
 
     set_rollback()
     return Response(body, status=status, headers=headers)

@@ -6,7 +6,7 @@ this module, while it is being imported itself.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 import json
 import math
@@ -61,7 +61,7 @@ class EnvelopeJSONRenderer(BaseRenderer):
     def render(
         self,
         data: Any,
-        accepted_media_type: str | None = None,
+        accepted_media_type: str | None = None,  # noqa: ARG002 - DRF's signature
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
         """Return the body; empty for 204, 205 and 304, which have none."""
@@ -121,7 +121,7 @@ def _simplify(value: Any) -> Any:
     """Return a simpler form of one value that JSON does not know."""
     if isinstance(value, _AS_TEXT):
         return str(value)
-    if isinstance(value, datetime.timedelta):
+    if isinstance(value, dt.timedelta):
         return str(value.total_seconds())
     if isinstance(value, bytes):
         return value.decode()
@@ -134,7 +134,7 @@ def _simplify(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be written as JSON.")
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any) -> Any:  # noqa: PLR0911 - one line per type
     """Return `value` built from what `json` writes exactly."""
     if isinstance(value, Enum):
         return _plain(value.value)
@@ -142,10 +142,10 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, datetime.datetime):
+    if isinstance(value, dt.datetime):
         text = value.isoformat()
         return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text
-    if isinstance(value, datetime.date | datetime.time):
+    if isinstance(value, dt.date | dt.time):
         return value.isoformat()
     if isinstance(value, Mapping):
         return {_plain_key(key): _plain(item) for key, item in value.items()}

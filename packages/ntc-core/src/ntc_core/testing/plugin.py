@@ -7,6 +7,8 @@ Where the service is away such a test is skipped and one line at the end counts 
 covered; with the environment variable CI=true it fails instead.
 """
 
+# ruff: noqa: PLC0415 - pytest loads plugins before Django has its settings
+
 from __future__ import annotations
 
 import os
@@ -69,7 +71,7 @@ def api_client() -> APIClient:
 
 
 @pytest.fixture
-def user(db: None) -> Model:
+def user(db: None) -> Model:  # noqa: ARG001 - opens the database
     """Return a saved user of whatever model AUTH_USER_MODEL names; override it to choose."""
     return make_user()
 
@@ -82,7 +84,7 @@ def make_user(**values: Any) -> Model:
     mark = secrets.token_hex(4)
     for name in (model.USERNAME_FIELD, *model.REQUIRED_FIELDS):
         if name not in values:
-            values[name] = _invent(model._meta.get_field(name), mark)
+            values[name] = _invent(model._meta.get_field(name), mark)  # noqa: SLF001 - public, whatever its name
     made = model(**{"is_active": True, **values})
     made.set_unusable_password()
     made.save()
@@ -99,7 +101,7 @@ def signed_in_client(api_client: APIClient, user: Model) -> APIClient:
 
 
 @pytest.fixture
-def run_jobs(db: None) -> Callable[[], int]:
+def run_jobs(db: None) -> Callable[[], int]:  # noqa: ARG001 - opens the database
     """Return a function that runs every due job and tells how many ran."""
     from ntc_core.outbox.services import run_due_jobs
 

@@ -88,7 +88,7 @@ def redis_url(*, database: int = 0) -> str | None:
 def redis_is_reachable(url: str) -> bool:
     """Tell whether the server answers a PING and its client library is installed."""
     try:
-        import redis
+        import redis  # noqa: PLC0415 - an optional driver
     except ImportError:
         return False
     client = redis.Redis.from_url(
@@ -106,7 +106,7 @@ def redis_is_reachable(url: str) -> bool:
 
 def _postgres_is_reachable(url: str) -> bool:
     try:
-        import psycopg2
+        import psycopg2  # noqa: PLC0415 - an optional driver
     except ImportError:
         return False
     try:

@@ -1,0 +1,162 @@
+"""drf-spectacular's AutoSchema, with the envelope and the errors that can really happen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from drf_spectacular.openapi import AutoSchema as SpectacularAutoSchema
+from drf_spectacular.utils import extend_schema
+from rest_framework.permissions import AllowAny, IsAuthenticated
+
+from ntc_core.envelope import message_for_status
+from ntc_core.renderers import EnvelopeJSONRenderer
+from ntc_core.schema.components import Schema, error_ref, success_ref
+
+__all__ = ["AutoSchema", "documented_errors"]
+
+_ERRORS_EXTENSION = "x-ntc-errors"
+_JSON = "application/json"
+_BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+_WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT})
+
+_REQUEST_ID_HEADER: Schema = {
+    "schema": {"type": "string"},
+    "description": "Follows the request through logs and jobs; yours, if you sent a valid one.",
+}
+_HEADERS_OF_STATUS: dict[int, dict[str, Schema]] = {
+    HTTPStatus.UNAUTHORIZED: {
+        "WWW-Authenticate": {"schema": {"type": "string"}, "description": "How to sign in."}
+    },
+    HTTPStatus.TOO_MANY_REQUESTS: {
+        "Retry-After": {
+            "schema": {"type": "integer", "minimum": 1},
+            "description": "Seconds until the next call may succeed.",
+        }
+    },
+}
+
+ViewT = TypeVar("ViewT", bound=Callable[..., Any])
+
+
+def documented_errors(*statuses: int) -> Callable[[ViewT], ViewT]:
+    """Document statuses that cannot be seen from the outside of a view.
+
+    What comes from authentication, permissions, throttles and input is found without it;
+    name here what the services raise: `@documented_errors(401, 409)`.
+    """
+    decorate: Callable[[ViewT], ViewT] = extend_schema(
+        extensions={_ERRORS_EXTENSION: sorted(statuses)}
+    )
+    return decorate
+
+
+class AutoSchema(SpectacularAutoSchema):
+    """Wrap every JSON answer of a view that renders the envelope; add its errors and headers.
+
+    Files, streams, 204, views with another renderer, callbacks and webhooks stay as they are.
+    """
+
+    def get_operation(self, *args: Any, **kwargs: Any) -> Schema | None:
+        """Return the operation without our own extension."""
+        operation: Schema | None = super().get_operation(*args, **kwargs)
+        if operation is not None:
+            operation.pop(_ERRORS_EXTENSION, None)
+        return operation
+
+    def _get_response_bodies(self, direction: str = "response") -> Schema:
+        bodies: Schema = super()._get_response_bodies(direction)
+        if direction != "response":
+            return bodies
+        if self._renders_envelope():
+            for status in self._error_statuses():
+                if str(status) not in bodies:
+                    bodies[str(status)] = self._error_response(status, description="")
+        for code, body in bodies.items():
+            headers = {"X-Request-ID": _REQUEST_ID_HEADER}
+            if code.isdecimal():
+                headers |= _HEADERS_OF_STATUS.get(int(code), {})
+            body["headers"] = {**headers, **body.get("headers", {})}
+        return dict(sorted(bodies.items()))
+
+    # A private method of drf-spectacular, hence the narrow version range: lists and pages
+    # are built inside it, so this is the only place where the envelope goes around both.
+    def _get_response_for_code(
+        self,
+        serializer: Any,
+        status_code: str,
+        media_types: list[str] | None = None,
+        direction: str = "response",
+    ) -> Schema:
+        response: Schema = super()._get_response_for_code(
+            serializer, status_code, media_types, direction
+        )
+        if direction != "response" or not self._renders_envelope():
+            return response
+        code = int(status_code) if str(status_code).isdecimal() else 0
+        if code >= HTTPStatus.BAD_REQUEST:
+            return self._error_response(code, description=response.get("description", ""))
+        if HTTPStatus.OK <= code < HTTPStatus.MULTIPLE_CHOICES and code not in _WITHOUT_BODY:
+            self._wrap(response)
+        return response
+
+    def _wrap(self, response: Schema) -> None:
+        content = response.get("content")
+        if content is None:
+            # "No response body" is what the view says; the renderer answers data: null.
+            response["content"] = {_JSON: {"schema": self._envelope(None)}}
+            response["description"] = ""
+        elif _JSON in content:
+            content[_JSON]["schema"] = self._envelope(content[_JSON]["schema"])
+            for example in content[_JSON].get("examples", {}).values():
+                if "value" in example:
+                    example["value"] = {
+                        "status": "success",
+                        "message": "Success",
+                        "data": example["value"],
+                    }
+
+    def _envelope(self, data: Schema | None) -> Schema:
+        operation_name = "".join(part.title() for part in self.get_operation_id().split("_"))
+        return success_ref(self.registry, data=data, fallback_name=operation_name)
+
+    def _error_response(self, status: int, *, description: str) -> Schema:
+        return {
+            "content": {_JSON: {"schema": error_ref(self.registry, status)}},
+            "description": description or message_for_status(status),
+        }
+
+    def _renders_envelope(self) -> bool:
+        return any(
+            isinstance(renderer, EnvelopeJSONRenderer) for renderer in self.view.get_renderers()
+        )
+
+    def _error_statuses(self) -> list[int]:
+        """Return the statuses this operation can answer, as seen from the view's policies."""
+        authenticators = self.view.get_authenticators()
+        permissions = [type(permission) for permission in self.view.get_permissions()]
+        requires_sign_in = any(permission is not AllowAny for permission in permissions)
+        # A forged Accept header, a NUL in the URL and a bug can happen to every operation.
+        statuses = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_ACCEPTABLE}
+        statuses.add(HTTPStatus.INTERNAL_SERVER_ERROR)
+        if authenticators:
+            # Also where anybody may call: a bad token is refused before that is looked at.
+            statuses.add(HTTPStatus.UNAUTHORIZED)
+        elif requires_sign_in:
+            statuses.add(HTTPStatus.FORBIDDEN)
+        if any(permission not in (AllowAny, IsAuthenticated) for permission in permissions):
+            statuses.add(HTTPStatus.FORBIDDEN)
+        if any(getattr(each, "enforces_csrf", False) for each in authenticators):
+            statuses.add(HTTPStatus.FORBIDDEN)
+        if "{" in self.path or (self._is_list_view() and self._get_paginator()):
+            statuses.add(HTTPStatus.NOT_FOUND)
+        if self.method in _BODY_METHODS:
+            statuses |= {
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            }
+        if self.view.get_throttles():
+            statuses.add(HTTPStatus.TOO_MANY_REQUESTS)
+        statuses.update(self.get_extensions().get(_ERRORS_EXTENSION, ()))
+        return sorted(int(status) for status in statuses)
