@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ntc_core.outbox.celery_config import celery_defaults
 from ntc_core.outbox.jobs import RetryLater, UnknownJob, job
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ntc_core.outbox.jobs import Job
     from ntc_core.outbox.models import OutboxJob
 
-__all__ = ["RetryLater", "UnknownJob", "enqueue", "job"]
+__all__ = ["RetryLater", "UnknownJob", "celery_defaults", "enqueue", "job"]
 
 
 def enqueue(

@@ -16,7 +16,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 from ntc_core.conf import core_settings
 from ntc_core.outbox import services
 
-__all__ = ["ThreadRunner", "runner", "start", "stop", "wake"]
+__all__ = ["ThreadRunner", "run_until", "runner", "start", "stop", "wake"]
 
 log = logging.getLogger(__name__)
 
@@ -74,25 +74,37 @@ class ThreadRunner:
 
     def _loop(self, stopping: threading.Event) -> None:
         try:
-            while not stopping.is_set():
-                self._woken.clear()
-                self._sweep(stopping)
-                self._woken.wait(SWEEP_SECONDS)
+            run_until(stopping, woken=self._woken)
         finally:
             connections.close_all()
 
-    def _sweep(self, stopping: threading.Event) -> None:
+
+def run_until(stopping: threading.Event, *, woken: threading.Event | None = None) -> None:
+    """Run due jobs in this thread until `stopping` is set; a job in progress finishes.
+
+    Args:
+        woken: set it to look for jobs at once instead of at the next sweep.
+    """
+    woken = woken or stopping
+    while not stopping.is_set():
+        _sweep(stopping)
+        woken.wait(SWEEP_SECONDS)
+        if woken is not stopping:
+            woken.clear()
+
+
+def _sweep(stopping: threading.Event) -> None:
+    try:
         # Drops a connection that the database closed, so that the next query opens one.
         close_old_connections()
-        try:
-            services.enqueue_recurring()
-            while not stopping.is_set() and services.run_due_jobs(limit=1):
-                close_old_connections()
-        except (DatabaseError, InterfaceError) as error:
-            # Restarting, locked (SQLite), or not migrated yet: the next sweep tries again.
-            log.warning("outbox.database_unavailable", extra={"error": type(error).__name__})
-        except Exception:
-            log.exception("outbox.sweep_failed")
+        services.enqueue_recurring()
+        while not stopping.is_set() and services.run_due_jobs(limit=1):
+            close_old_connections()
+    except (DatabaseError, InterfaceError) as error:
+        # Restarting, locked (SQLite), or not migrated yet: the next sweep tries again.
+        log.warning("outbox.database_unavailable", extra={"error": type(error).__name__})
+    except Exception:
+        log.exception("outbox.sweep_failed")
 
 
 runner = ThreadRunner()
