@@ -1,0 +1,88 @@
+"""The simulator as a child process: it ends when we end, however we end."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+__all__ = ["SimulatorDied", "find_free_port", "is_listening", "run_simulator"]
+
+START_TIMEOUT_SECONDS = 20.0
+STOP_TIMEOUT_SECONDS = 5.0
+
+
+class SimulatorDied(RuntimeError):
+    """The simulator ended, or never began to listen."""
+
+
+def is_listening(base_url: str) -> bool:
+    """Tell whether somebody answers at the host and port of this URL."""
+    parts = urlsplit(base_url)
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((parts.hostname or "127.0.0.1", parts.port or 80)) == 0
+
+
+def find_free_port(first: int) -> int:
+    """Return the first port of this machine, from `first` on, that nobody listens on."""
+    for port in range(first, first + 100):
+        if port < 65536 and not is_listening(f"http://127.0.0.1:{port}"):  # noqa: PLR2004 - TCP's limit
+            return port
+    raise SimulatorDied(f"No free port from {first} on. Choose one: SIMULATOR_BASE_URL.")
+
+
+@contextmanager
+def run_simulator(options: Mapping[str, str], *, state: Path) -> Iterator[None]:
+    """Play the mobile-money company at `options["base_url"]` until the block ends.
+
+    The child also watches its standard input, whose other end only this process holds: a
+    `kill -9` of ours closes it, and the child follows.
+    """
+    parts = urlsplit(options["base_url"])
+    process = subprocess.Popen(  # noqa: S603 - our own module, our own arguments
+        [
+            *(sys.executable, "-m", "ntc_payments.simulator"),
+            *("--host", parts.hostname or "127.0.0.1", "--port", str(parts.port or 80)),
+            *("--state", str(state), "--exit-with-parent"),
+        ],
+        stdin=subprocess.PIPE,
+        env={
+            **os.environ,
+            "SIMULATOR_API_KEY": options["api_key"],
+            "SIMULATOR_WEBHOOK_SECRET": options["webhook_secret"],
+        },
+        # Ctrl-C reaches everybody in the terminal's group; this child waits for us instead.
+        start_new_session=True,
+    )
+    try:
+        _wait_until_listening(process, options["base_url"])
+        yield
+    finally:
+        _stop(process)
+
+
+def _wait_until_listening(process: subprocess.Popen[bytes], base_url: str) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while not is_listening(base_url):
+        if process.poll() is not None:
+            raise SimulatorDied(f"The simulator ended with exit code {process.returncode}.")
+        if time.monotonic() > deadline:
+            raise SimulatorDied(f"The simulator does not listen at {base_url}.")
+        time.sleep(0.05)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        process.wait(STOP_TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,1 @@
+"""Plans, and who may use the service until when."""

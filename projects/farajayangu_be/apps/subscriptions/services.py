@@ -1,0 +1,89 @@
+"""Sell a plan, and turn its payment into time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.utils import timezone
+from ntc_payments import services as payments
+
+from . import selectors
+from .models import Plan, Subscription, SubscriptionPeriod
+
+if TYPE_CHECKING:
+    from ntc_payments.models import Payment
+
+__all__ = ["PURPOSE", "grant_paid_period", "subscribe"]
+
+#: The `purpose` of the payments this app asks for.
+PURPOSE = "subscription"
+
+
+def subscribe(
+    *,
+    user: Any,
+    plan_uid: UUID,
+    method: str,
+    idempotency_key: str,
+    provider: str | None = None,
+    phone: str | None = None,
+    return_url: str | None = None,
+) -> Payment:
+    """Ask the user for the price of the plan; the time is granted when the payment succeeds.
+
+    What is sold is written into the payment, so a later change of the plan does not change
+    what this payer gets.
+
+    Raises:
+        InvalidInput: the plan is not on sale, or the payment cannot be made like that.
+        Conflict, Unprocessable: the idempotency key is in use, or was used for something else.
+    """
+    plan = selectors.get_plan_on_sale(uid=plan_uid)
+    return payments.start_payment(
+        payer=user,
+        money=plan.price,
+        method=method,
+        provider=provider,
+        phone=phone,
+        purpose=PURPOSE,
+        description=plan.name_in(user.language),
+        return_url=return_url,
+        idempotency_key=idempotency_key,
+        metadata={"plan": str(plan.uid), "period_days": plan.period_days},
+    )
+
+
+@transaction.atomic
+def grant_paid_period(*, payment: Payment) -> SubscriptionPeriod:
+    """Grant what the payment paid for, once: a second call returns the first one's period.
+
+    The time begins now, or where the present subscription ends.
+    """
+    # Two payments of one user take turns here; other users do not wait.
+    get_user_model().objects.select_for_update(no_key=True).get(pk=payment.payer_id)
+    period = SubscriptionPeriod.objects.filter(payment_uid=payment.uid).first()
+    if period is not None:
+        return period
+    plan = Plan.objects.get(uid=payment.metadata["plan"])
+    now = timezone.now()
+    subscription = Subscription.objects.filter(user_id=payment.payer_id).first()
+    begins_at = max(now, subscription.ends_at) if subscription else now
+    ends_at = begins_at + timedelta(days=payment.metadata["period_days"])
+    if subscription is None:
+        subscription = Subscription(user_id=payment.payer_id, starts_at=begins_at)
+    elif subscription.ends_at < now:
+        subscription.starts_at = begins_at
+    subscription.plan = plan
+    subscription.ends_at = ends_at
+    subscription.save()
+    return SubscriptionPeriod.objects.create(
+        subscription=subscription,
+        plan=plan,
+        payment_uid=payment.uid,
+        starts_at=begins_at,
+        ends_at=ends_at,
+    )

@@ -1,0 +1,184 @@
+"""Plans and subscriptions over HTTP."""
+
+from __future__ import annotations
+
+import pytest
+import time_machine
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from ntc_core.auth.services import sign_in
+from ntc_core.testing import assert_error, assert_success
+from ntc_payments.models import Payment
+
+from apps.subscriptions.models import Plan
+from apps.subscriptions.services import grant_paid_period
+
+PLANS = "/api/v1/plans/"
+SUBSCRIBE = "/api/v1/subscriptions/"
+MINE = "/api/v1/subscriptions/me/"
+
+
+def test_plans_are_public_and_in_order(api_client, plan, week):
+    Plan.objects.filter(pk=plan.pk).update(order=9)
+
+    data = assert_success(api_client.get(PLANS))
+
+    assert data["count"] == 2
+    assert [each["code"] for each in data["results"]] == ["wiki", "mwezi"]
+    assert data["results"][1] == {
+        "uid": str(plan.uid),
+        "code": "mwezi",
+        "name": "mwezi en",
+        "description": "",
+        "amount": "5000.00",
+        "currency": "TZS",
+        "period_days": 30,
+    }
+
+
+def test_plans_are_shown_to_a_client_whose_token_has_expired(api_client, plan):
+    api_client.credentials(HTTP_AUTHORIZATION="Bearer expired")
+
+    assert_success(api_client.get(PLANS))
+
+
+def test_plans_are_in_the_language_the_client_asks_for(api_client, plan):
+    data = assert_success(api_client.get(PLANS, HTTP_ACCEPT_LANGUAGE="sw"))
+
+    assert data["results"][0]["name"] == "mwezi sw"
+
+
+def test_a_withdrawn_plan_is_neither_listed_nor_sold(signed_in_client, plan):
+    Plan.objects.update(is_active=False)
+
+    assert assert_success(signed_in_client.get(PLANS))["results"] == []
+    answer = signed_in_client.post(SUBSCRIBE, {"plan": str(plan.uid), "method": "mobile_push"})
+    assert_error(answer, 400, code="does_not_exist", attr="plan")
+    assert not Payment.objects.exists()
+
+
+def test_subscribing_starts_a_payment_of_the_plans_price(signed_in_client, user, plan):
+    """Whatever amount a client sends along, the server decides."""
+    choice = {"plan": str(plan.uid), "method": "mobile_push", "amount": "1.00"}
+
+    data = assert_success(signed_in_client.post(SUBSCRIBE, choice), 201)
+
+    assert data["payment"]["amount"] == "5000.00"
+    payment = Payment.objects.get(uid=data["payment"]["uid"])
+    assert payment.payer == user
+    assert payment.amount_minor == 500_000
+    assert payment.phone_e164 == user.phone
+    assert payment.metadata == {"plan": str(plan.uid), "period_days": 30}
+
+
+def test_another_phone_may_pay(signed_in_client, plan):
+    choice = {"plan": str(plan.uid), "method": "mobile_push", "phone": "0765 432 109"}
+
+    data = assert_success(signed_in_client.post(SUBSCRIBE, choice), 201)
+
+    assert Payment.objects.get(uid=data["payment"]["uid"]).phone_e164 == "+255765432109"
+
+
+def test_the_same_key_gives_the_same_payment(signed_in_client, plan):
+    choice = {"plan": str(plan.uid), "method": "mobile_push"}
+
+    first = signed_in_client.post(SUBSCRIBE, choice, HTTP_IDEMPOTENCY_KEY="purchase-1")
+    second = signed_in_client.post(SUBSCRIBE, choice, HTTP_IDEMPOTENCY_KEY="purchase-1")
+
+    assert assert_success(first, 201) == assert_success(second, 201)
+    assert Payment.objects.count() == 1
+
+
+def test_the_same_key_for_something_else_is_refused(signed_in_client, plan, week):
+    def choose(plan):
+        choice = {"plan": str(plan.uid), "method": "mobile_push"}
+        return signed_in_client.post(SUBSCRIBE, choice, HTTP_IDEMPOTENCY_KEY="purchase-1")
+
+    assert_success(choose(plan), 201)
+
+    assert_error(choose(week), 422)
+    assert Payment.objects.count() == 1
+
+
+def test_without_a_key_each_call_is_a_purchase(signed_in_client, plan):
+    choice = {"plan": str(plan.uid), "method": "mobile_push"}
+
+    assert_success(signed_in_client.post(SUBSCRIBE, choice), 201)
+    assert_success(signed_in_client.post(SUBSCRIBE, choice), 201)
+
+    assert Payment.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "attr"),
+    [
+        ({"plan": None}, "plan"),
+        ({"plan": "month"}, "plan"),
+        ({"plan": "0199a000-0000-7000-8000-000000000000"}, "plan"),
+        ({"method": "cash"}, "method"),
+        ({"phone": "12"}, "phone"),
+        ({"phone": 712345678}, "phone"),
+        ({"return_url": "javascript:alert(1)"}, "return_url"),
+        ({"provider": "nobody"}, "provider"),
+    ],
+)
+def test_bad_input_names_the_field_and_leaves_nothing(signed_in_client, plan, change, attr):
+    choice = {"plan": str(plan.uid), "method": "mobile_push", **change}
+
+    answer = signed_in_client.post(SUBSCRIBE, choice)
+
+    assert_error(answer, 400, attr=attr)
+    assert not Payment.objects.exists()
+
+
+def test_subscribing_and_asking_need_a_sign_in(api_client, plan):
+    choice = {"plan": str(plan.uid), "method": "mobile_push"}
+
+    assert_error(api_client.post(SUBSCRIBE, choice), 401)
+    assert_error(api_client.get(MINE), 401)
+
+
+def test_who_never_subscribed_gets_none_and_nulls(signed_in_client):
+    assert assert_success(signed_in_client.get(MINE)) == {
+        "status": "none",
+        "plan": None,
+        "starts_at": None,
+        "ends_at": None,
+    }
+
+
+def test_an_active_and_an_expired_subscription(signed_in_client, user, plan, paid_for):
+    with time_machine.travel("2026-11-01 00:00:00Z", tick=False):
+        grant_paid_period(payment=paid_for(plan))
+    with time_machine.travel("2026-11-30 23:59:59Z", tick=False):
+        active = assert_success(_sign_in_again(signed_in_client, user).get(MINE))
+    with time_machine.travel("2026-12-01 00:00:00Z", tick=False):
+        expired = assert_success(_sign_in_again(signed_in_client, user).get(MINE))
+
+    assert active["status"] == "active"
+    assert active["plan"]["code"] == "mwezi"
+    assert active["ends_at"] == "2026-12-01T00:00:00Z"
+    assert expired["status"] == "expired"
+    assert expired["ends_at"] == active["ends_at"]
+
+
+@pytest.mark.parametrize(
+    ("url", "most"),
+    [
+        # Counting and one page; then the session with its user, and the row with its plan.
+        (PLANS, 2),
+        (MINE, 2),
+    ],
+)
+def test_reading_costs_few_queries(signed_in_client, plan, week, url, most):
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        assert_success(signed_in_client.get(url))
+
+    assert len(queries) <= most, [query["sql"] for query in queries]
+
+
+def _sign_in_again(client, user):
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {sign_in(user=user).access}")
+    return client

@@ -1,0 +1,159 @@
+"""A payment becomes time, once, and the next one adds to it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.db import connection, transaction
+from django.utils import timezone
+from ntc_payments.models import Payment
+from ntc_payments.signals import payment_late_success, payment_succeeded
+
+from apps.subscriptions.models import Subscription, SubscriptionPeriod
+from apps.subscriptions.services import grant_paid_period
+
+from .conftest import make_plan, make_user
+
+
+def announce(payment):
+    """Send what the packages send, in a transaction as they do."""
+    with transaction.atomic():
+        payment_succeeded.send(sender=Payment, payment=payment, attempt=None)
+
+
+@time_machine.travel("2026-11-25 12:00:00Z", tick=False)
+def test_the_first_payment_activates_from_now_on(user, plan, paid_for):
+    announce(paid_for(plan))
+
+    subscription = Subscription.objects.get(user=user)
+    assert subscription.is_active
+    assert subscription.plan == plan
+    assert subscription.starts_at == timezone.now()
+    assert subscription.ends_at == timezone.now() + timedelta(days=30)
+
+
+def test_the_same_payment_again_changes_nothing(user, plan, paid_for):
+    payment = paid_for(plan)
+    announce(payment)
+    first = Subscription.objects.get(user=user)
+
+    announce(payment)
+    announce(payment)
+
+    again = Subscription.objects.get(user=user)
+    assert (again.starts_at, again.ends_at) == (first.starts_at, first.ends_at)
+    assert SubscriptionPeriod.objects.count() == 1
+
+
+def test_the_next_payment_begins_where_the_present_time_ends(user, plan, week, paid_for):
+    announce(paid_for(plan))
+    first = Subscription.objects.get(user=user)
+
+    announce(paid_for(week))
+
+    extended = Subscription.objects.get(user=user)
+    assert extended.starts_at == first.starts_at
+    assert extended.ends_at == first.ends_at + timedelta(days=7)
+    assert extended.plan == week
+
+
+def test_after_a_gap_the_time_begins_anew(user, plan, paid_for):
+    with time_machine.travel("2026-01-01 00:00:00Z"):
+        announce(paid_for(plan))
+    with time_machine.travel("2026-06-01 00:00:00Z", tick=False):
+        assert not Subscription.objects.get(user=user).is_active
+
+        announce(paid_for(plan))
+
+        renewed = Subscription.objects.get(user=user)
+        assert renewed.starts_at == timezone.now()
+        assert renewed.ends_at == timezone.now() + timedelta(days=30)
+
+
+def test_the_payer_gets_what_was_sold_not_what_the_plan_is_now(user, plan, paid_for):
+    payment = paid_for(plan)
+    plan.period_days, plan.is_active = 1, False
+    plan.save()
+
+    announce(payment)
+
+    subscription = Subscription.objects.get(user=user)
+    assert subscription.ends_at - subscription.starts_at == timedelta(days=30)
+
+
+def test_a_late_success_grants_once_through_the_success_that_follows_it(user, plan, paid_for):
+    payment = paid_for(plan)
+
+    with transaction.atomic():
+        payment_late_success.send(sender=Payment, payment=payment, attempt=None)
+    assert not Subscription.objects.exists()
+    announce(payment)
+
+    assert SubscriptionPeriod.objects.get().payment_uid == payment.uid
+
+
+def test_a_payment_for_something_else_grants_nothing(plan, paid_for):
+    announce(paid_for(plan, purpose="donation", metadata={}))
+
+    assert not Subscription.objects.exists()
+
+
+def test_each_user_has_their_own(user, plan, paid_for):
+    other = make_user("+255754100002")
+
+    announce(paid_for(plan))
+    announce(paid_for(plan, payer=other))
+
+    assert Subscription.objects.filter(user=user).count() == 1
+    assert Subscription.objects.filter(user=other).count() == 1
+
+
+def test_what_the_announcement_writes_goes_back_with_it(plan, paid_for):
+    """A receiver that fails later must not leave the time granted without its receipt."""
+    with transaction.atomic():
+        payment_succeeded.send(sender=Payment, payment=paid_for(plan), attempt=None)
+        transaction.set_rollback(True)
+
+    assert not Subscription.objects.exists()
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_parallel_announcements_of_two_payments_grant_each_once():
+    """Eight threads, two payments of one user: exactly two periods, one after the other."""
+    plan, user = make_plan("sambamba"), make_user("+255754100003")
+    now = timezone.now()
+    payments = [
+        Payment.objects.create(
+            payer=user,
+            amount_minor=plan.amount_minor,
+            currency="TZS",
+            method="mobile_push",
+            purpose="subscription",
+            description="x",
+            status="succeeded",
+            succeeded_at=now,
+            idempotency_key=f"key-{number}",
+            fingerprint="0" * 64,
+            metadata={"plan": str(plan.uid), "period_days": 30},
+            expires_at=now,
+        )
+        for number in range(2)
+    ]
+
+    def grant(payment: Payment) -> None:
+        try:
+            grant_paid_period(payment=payment)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(grant, payments * 8))
+
+    first, second = SubscriptionPeriod.objects.all()
+    assert second.starts_at == first.ends_at
+    assert Subscription.objects.get(user=user).ends_at == second.ends_at
+    assert second.ends_at - first.starts_at == timedelta(days=60)

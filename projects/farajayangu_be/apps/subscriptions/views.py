@@ -1,0 +1,77 @@
+"""Translate HTTP for plans and subscriptions."""
+
+from __future__ import annotations
+
+import uuid
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from ntc_core.response_wrapper import success_response
+from ntc_core.throttling import ScopedThrottle
+from rest_framework import generics
+from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from . import selectors, services
+from .models import Plan
+from .serializers import PlanOutput, SubscribeInput, SubscribeOutput, SubscriptionOutput
+
+__all__ = ["MySubscriptionView", "PlanListView", "SubscribeView"]
+
+
+class PlanListView(generics.ListAPIView[Plan]):
+    """List the plans on sale. Public: no sign-in needed."""
+
+    authentication_classes = []
+    permission_classes = [AllowAny]
+    serializer_class = PlanOutput
+    queryset = selectors.list_plans()
+
+
+class SubscribeView(APIView):
+    """Start paying for a plan."""
+
+    permission_classes = [IsAuthenticated]
+    throttle_classes = [ScopedThrottle]
+    throttle_scope = "subscribe"
+
+    @extend_schema(
+        request=SubscribeInput,
+        responses={201: SubscribeOutput},
+        parameters=[
+            OpenApiParameter(
+                "Idempotency-Key",
+                str,
+                OpenApiParameter.HEADER,
+                description="A value of your own for this purchase, such as a UUID. Send the "
+                "same one again after a lost answer: you get the same payment, not a second one.",
+            )
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        """Start paying for a plan; the subscription is active once the payment succeeds."""
+        form = SubscribeInput(data=request.data)
+        form.is_valid(raise_exception=True)
+        choice = form.validated_data
+        payment = services.subscribe(
+            user=request.user,
+            plan_uid=choice.pop("plan"),
+            idempotency_key=request.headers.get("Idempotency-Key") or str(uuid.uuid4()),
+            **{"phone": request.user.phone, **choice},
+        )
+        return success_response(
+            SubscribeOutput({"payment": payment}).data, message="Payment started.", status=201
+        )
+
+
+class MySubscriptionView(APIView):
+    """The caller's own subscription."""
+
+    permission_classes = [IsAuthenticated]
+
+    @extend_schema(responses=SubscriptionOutput)
+    def get(self, request: Request) -> Response:
+        """Tell whether the caller's subscription is active, and until when."""
+        subscription = selectors.find_subscription(user=request.user)
+        return success_response(SubscriptionOutput(subscription).data)

@@ -1,0 +1,1 @@
+"""The Faraja Yangu service."""

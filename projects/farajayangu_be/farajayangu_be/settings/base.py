@@ -1,0 +1,185 @@
+"""What development, production and the tests have in common.
+
+Values that differ per installation come from the environment (`environment.py`); every
+variable is listed in `.env.example`. `dev.py` and `prod.py` decide the rest.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ntc_core.conf import rest_framework_defaults, spectacular_defaults
+
+from .environment import Environment
+
+BASE_DIR = Path(__file__).resolve().parents[2]
+#: The checkout: `.env` and `.local/` lie here.
+ROOT_DIR = BASE_DIR.parents[1]
+
+env = Environment()
+
+# --- Applications -----------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "corsheaders",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "ntc_core",
+    "ntc_core.outbox",
+    "ntc_core.webhooks",
+    "ntc_core.auth",
+    "ntc_payments",
+    "ntc_notify",
+    "apps.accounts",
+    "apps.subscriptions",
+    "apps.common",
+]
+
+MIDDLEWARE = [
+    "ntc_core.middleware.RequestIdMiddleware",
+    "ntc_core.middleware.RequestLogMiddleware",
+    "ntc_core.middleware.EnvelopeErrorsMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "farajayangu_be.urls"
+WSGI_APPLICATION = "farajayangu_be.wsgi.application"
+CSRF_FAILURE_VIEW = "ntc_core.exceptions.csrf_failure"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- Data -------------------------------------------------------------------------------
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+# A body is a small JSON document; files go to storage directly, never through a process of ours.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 500  # the admin's list actions send one field per row
+DATA_UPLOAD_MAX_NUMBER_FILES = 5
+
+# --- People -----------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# --- Language and time ------------------------------------------------------------------
+
+# The API speaks English unless a client asks for Swahili (Accept-Language). Messages to a
+# person are in the language of that person, which is Swahili until they choose another.
+LANGUAGE_CODE = "en"
+LANGUAGES = [("sw", "Kiswahili"), ("en", "English")]
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = True
+
+# --- HTTP -------------------------------------------------------------------------------
+
+CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS")
+CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After"]
+CORS_ALLOW_HEADERS = [
+    "accept",
+    "accept-language",
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "x-csrf-token",
+    "x-request-id",
+]
+CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+# How many proxies stand in front of us; only their X-Forwarded-* entries are believed.
+NTC_TRUSTED_PROXY_COUNT = env.whole_number("TRUSTED_PROXY_COUNT", default=0)
+REST_FRAMEWORK = {
+    **rest_framework_defaults(),
+    # Per caller. Many phones share one address of their network, so none of these is narrow;
+    # guessing a code or a password is limited per account besides.
+    "DEFAULT_THROTTLE_RATES": {
+        "login": "20/min",
+        "refresh": "60/min",
+        "register": "20/min",
+        "verify": "20/min",
+        "subscribe": "20/min",
+    },
+}
+
+# --- Logs -------------------------------------------------------------------------------
+
+LOG_LEVEL = env.one_of("LOG_LEVEL", ["DEBUG", "INFO", "WARNING", "ERROR"], default="INFO")
+LOG_DIR = env.text("LOG_DIR")
+
+# --- The NTC packages -------------------------------------------------------------------
+
+NTC_PROJECT_NAME = "Faraja Yangu"
+NTC_PROJECT_VERSION = "0.1.0"
+NTC_USER_SERIALIZER = "apps.accounts.serializers.UserOutput"
+NTC_WEBHOOK_PATH_SECRET = env.text("WEBHOOK_PATH_SECRET")
+SPECTACULAR_SETTINGS = spectacular_defaults(
+    title=f"{NTC_PROJECT_NAME} API", version=NTC_PROJECT_VERSION
+)
+
+NTC_NOTIFY_KINDS = {
+    "verification_code": {
+        "channels": ["sms", "email"],
+        "variables": ["challenge", "minutes"],
+        # Asked for when the message is written, so that no row of ours holds the code.
+        "secrets": "farajayangu_be.receivers.read_code",
+        "secret_variables": ["code"],
+        "expires_seconds": 5 * 60,
+        "on_ambiguous": "resend",
+    },
+    "account_exists": {"channels": ["sms", "email"]},
+    "receipt": {
+        "channels": ["sms", "email"],
+        "variables": ["amount", "description", "reference", "paid_at", "active_until"],
+    },
+    "payment_failed": {
+        "channels": ["sms", "email"],
+        "variables": ["amount", "description", "reference"],
+    },
+}

@@ -1,0 +1,17 @@
+"""Read the checkout's `.env` into the environment. Imported first, before anything reads a value.
+
+What is already in the environment wins, so `PORT=9000 make run` does what it says.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .environment import Environment
+
+__all__: list[str] = []
+
+DOTENV = Path(__file__).resolve().parents[4] / ".env"
+
+if DOTENV.is_file():
+    Environment.read_env(DOTENV)

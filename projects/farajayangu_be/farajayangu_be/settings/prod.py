@@ -1,0 +1,117 @@
+"""The public service: PostgreSQL, Redis, Celery, HTTPS. Nothing secret has a default."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from ntc_core.logging import build_logging
+
+from .base import *  # noqa: F403 - settings inherit this way
+from .base import LOG_DIR, LOG_LEVEL, NTC_TRUSTED_PROXY_COUNT, env
+from .companies import message_providers, payment_providers
+from .environment import refuse
+
+DEBUG = False
+
+# Django's own bar (security.W009): shorter or poorer keys can be guessed.
+SECRET_KEY_MIN_LENGTH = 50
+SECRET_KEY_MIN_DIFFERENT = 5
+JWT_KEY_MIN_LENGTH = 32
+_SECRET_KEY_EXPECTED = (
+    f"at least {SECRET_KEY_MIN_LENGTH} random characters, for example from "
+    "python3 -c 'import secrets; print(secrets.token_urlsafe(64))'"
+)
+SECRET_KEY = env.required("SECRET_KEY", expected=_SECRET_KEY_EXPECTED)
+if len(SECRET_KEY) < SECRET_KEY_MIN_LENGTH or len(set(SECRET_KEY)) < SECRET_KEY_MIN_DIFFERENT:
+    raise refuse("SECRET_KEY", "is too short or too uniform", expected=_SECRET_KEY_EXPECTED)
+if SECRET_KEY.startswith("django-insecure-"):
+    raise refuse("SECRET_KEY", "is a throw-away key", expected=_SECRET_KEY_EXPECTED)
+
+_ALLOWED_HOSTS_EXPECTED = "a comma list of host names such as api.example.com"
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS")
+if not ALLOWED_HOSTS:
+    raise refuse("ALLOWED_HOSTS", "is not set", expected=_ALLOWED_HOSTS_EXPECTED)
+for _host in ALLOWED_HOSTS:
+    if "*" in _host or "/" in _host or " " in _host:
+        raise refuse(
+            "ALLOWED_HOSTS",
+            "has an entry that is a wildcard or not a host name",
+            expected=_ALLOWED_HOSTS_EXPECTED,
+        )
+
+PUBLIC_URL = env.web_url("PUBLIC_URL", default=f"https://{ALLOWED_HOSTS[0].lstrip('.')}")
+if not PUBLIC_URL.startswith("https://"):
+    raise refuse("PUBLIC_URL", "is not https", expected="a URL such as https://api.example.com")
+
+# --- Data -------------------------------------------------------------------------------
+
+DATABASES = {"default": env.database("DATABASE_URL")}
+if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+    raise refuse(
+        "DATABASE_URL",
+        "is not PostgreSQL",
+        expected="a URL such as postgres://user:password@host:5432/name",
+    )
+DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", 5)
+
+REDIS_URL = env.redis_url("REDIS_URL", default="redis://127.0.0.1:6379/0")
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        # A cache that hangs must not hang the request.
+        "OPTIONS": {"socket_connect_timeout": 2, "socket_timeout": 2},
+    }
+}
+SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+
+# --- Jobs -------------------------------------------------------------------------------
+
+CELERY_BROKER_URL = env.redis_url("CELERY_BROKER_URL", default=REDIS_URL)
+NTC_OUTBOX_RUNNER = "celery"
+
+# --- HTTPS ------------------------------------------------------------------------------
+
+if NTC_TRUSTED_PROXY_COUNT:
+    # Believed only where a proxy is known to set it: anyone else could claim to be secure.
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_SSL_REDIRECT = True
+# Health checks come from inside the cluster, by plain http.
+SECURE_REDIRECT_EXEMPT = [r"^health/"]
+SECURE_HSTS_SECONDS = 30 * 24 * 60 * 60
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+# Browsers' preload list refuses less than a year, so this word alone binds nobody for good.
+SECURE_HSTS_PRELOAD = True
+SESSION_COOKIE_SECURE = True
+CSRF_COOKIE_SECURE = True
+
+# --- Tokens -----------------------------------------------------------------------------
+
+# Without JWT_KEYS tokens are signed with a key of their own that follows from SECRET_KEY.
+NTC_JWT_KEYS = env.words("JWT_KEYS") or [
+    hmac.new(SECRET_KEY.encode(), b"farajayangu_be.jwt", hashlib.sha256).hexdigest()
+]
+for _key in NTC_JWT_KEYS:
+    if len(_key) < JWT_KEY_MIN_LENGTH:
+        raise refuse(
+            "JWT_KEYS",
+            "has a key that is too short",
+            expected=f"a comma list of keys of at least {JWT_KEY_MIN_LENGTH} random characters",
+        )
+
+# --- Companies --------------------------------------------------------------------------
+
+NTC_PAYMENT_PROVIDERS = payment_providers(env, public_url=PUBLIC_URL, default=[], simulator={})
+NTC_EMAIL_PROVIDERS = message_providers(
+    env, "EMAIL_PROVIDERS", default=["smtp"] if env.text("EMAIL_URL") else [], mailbox=None
+)
+if NTC_EMAIL_PROVIDERS:
+    DEFAULT_FROM_EMAIL = env.required(
+        "DEFAULT_FROM_EMAIL", expected="a sender such as Faraja Yangu <salamu@example.com>"
+    )
+NTC_SMS_PROVIDERS = message_providers(env, "SMS_PROVIDERS", default=[], mailbox=None)
+
+# --- Logs -------------------------------------------------------------------------------
+
+LOGGING = build_logging(level=LOG_LEVEL, json=True, log_dir=LOG_DIR, project="farajayangu_be")

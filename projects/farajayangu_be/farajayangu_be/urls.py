@@ -1,0 +1,33 @@
+"""Where everything is. The API lives under `/api/v1/`; a new version would live beside it."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+from ntc_core.schema import schema_urls
+
+api_v1 = [
+    path("auth/", include("ntc_core.auth.urls")),
+    path("accounts/", include("apps.accounts.urls")),
+    path("", include("apps.subscriptions.urls")),
+    path("", include("ntc_payments.urls")),
+]
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/v1/", include(api_v1)),
+    path("health/", include("ntc_core.health.urls")),
+    path("admin/", admin.site.urls),
+    *schema_urls,
+]
+
+if settings.DEBUG:
+    urlpatterns += [
+        path("dev/phone/", include("ntc_payments.simulator.urls")),
+        path("dev/mailbox/", include("ntc_notify.mailbox.urls")),
+    ]
+
+handler400 = "ntc_core.exceptions.handler400"
+handler403 = "ntc_core.exceptions.handler403"
+handler404 = "ntc_core.exceptions.handler404"
+handler500 = "ntc_core.exceptions.handler500"
