@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from importlib.util import find_spec
 
 from ntc_core.conf import rest_framework_defaults, spectacular_defaults
 from ntc_core.testing.services import database_settings
-
-
-def _present(name: str, *, marker: str) -> list[str]:
-    return [name] if find_spec(name) and find_spec(f"{name}.{marker}") else []
-
 
 SECRET_KEY = secrets.token_hex(32)
 DEBUG = False
@@ -34,9 +28,9 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "ntc_core",
-    *_present("ntc_core.outbox", marker="services"),
-    *_present("ntc_core.webhooks", marker="services"),
-    *_present("ntc_core.auth", marker="checks"),
+    "ntc_core.outbox",
+    "ntc_core.webhooks",
+    "ntc_core.auth",
     "tests",
 ]
 
@@ -69,10 +63,11 @@ CSRF_FAILURE_VIEW = "ntc_core.exceptions.csrf_failure"
 DATABASES = {"default": database_settings("ntc_core")}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
-REST_FRAMEWORK = rest_framework_defaults()
+REST_FRAMEWORK = {
+    **rest_framework_defaults(),
+    "DEFAULT_THROTTLE_RATES": {"sms": "2/min", "address": "2/10m", "unlimited": None},
+}
 SPECTACULAR_SETTINGS = spectacular_defaults(title="Core tests", version="1.0.0")
 
 NTC_OUTBOX_RUNNER = "manual"
 NTC_JWT_KEYS = [secrets.token_hex(32)]
-if not _present("ntc_core.auth", marker="authentication"):
-    REST_FRAMEWORK["DEFAULT_AUTHENTICATION_CLASSES"] = []

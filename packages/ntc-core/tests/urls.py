@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from ntc_core.schema import schema_urls
+from tests.shop_views import plain_view
 
 handler400 = "ntc_core.exceptions.handler400"
 handler403 = "ntc_core.exceptions.handler403"
@@ -16,5 +17,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("health/", include("ntc_core.health.urls")),
     *schema_urls,
-    path("api/v1/", include("tests.envelope_urls")),
+    path("pages/<str:kind>/", plain_view),
+    path("api/v1/", include("tests.shop_urls")),
 ]

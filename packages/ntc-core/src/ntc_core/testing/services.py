@@ -2,7 +2,7 @@
 
 PostgreSQL: TEST_DATABASE_URL, else postgres@127.0.0.1:5432, else a SQLite file.
 Redis: TEST_REDIS_URL, else 127.0.0.1:6379. A URL that is given is used as it is: when its
-server is away, tests fail and say so.
+server is away, tests fail and say so. TEST_DATABASE_SUFFIX lets two runs go on at the same time.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ def database_settings(name: str) -> dict[str, Any]:
         name: names the test database, `test_<name>`: packages that are tested at the same
             time need different ones.
     """
+    name = "_".join(filter(None, [name, os.environ.get("TEST_DATABASE_SUFFIX", "")]))
     url = urlsplit(database_url())
     engine = _ENGINES.get(url.scheme)
     if engine is None:
