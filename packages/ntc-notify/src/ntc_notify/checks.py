@@ -1,0 +1,122 @@
+"""System checks: a kind that could not be sent is found at start-up, not by the first person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name
+from django.core.exceptions import ImproperlyConfigured
+from django.template import TemplateDoesNotExist, TemplateSyntaxError
+from django.utils.module_loading import import_string
+
+from ntc_notify.conf import Kind, list_kinds, notify_settings
+from ntc_notify.errors import RenderingFailed
+from ntc_notify.providers.base import LONGEST_CALL_SECONDS
+from ntc_notify.registry import get_provider, list_provider_names
+from ntc_notify.rendering import find_templates
+from ntc_notify.template_variables import find_variables
+from ntc_notify.types import Channel
+
+__all__ = ["check_kinds", "check_no_local_provider", "check_providers"]
+
+
+@register
+def check_kinds(**_: Any) -> list[CheckMessage]:
+    """Every kind can be rendered: settings, resolver, templates and their variables fit."""
+    try:
+        kinds = list_kinds()
+    except ImproperlyConfigured as error:
+        return [Error(str(error), id="ntc_notify.E001")]
+    return [problem for kind in kinds for problem in _check_kind(kind)]
+
+
+@register
+def check_providers(**_: Any) -> list[CheckMessage]:
+    """Every configured provider can be built and keeps to the longest call."""
+    problems: list[CheckMessage] = []
+    for channel, name in _configured():
+        try:
+            provider = get_provider(channel, name)
+        except (ImproperlyConfigured, ValueError, OSError) as error:
+            problems.append(
+                Error(f"The {channel} provider {name!r}: {error}", id="ntc_notify.E005")
+            )
+            continue
+        if not 0 < provider.timeout_seconds <= LONGEST_CALL_SECONDS:
+            problems.append(
+                Error(
+                    f"The {channel} provider {name!r} may take {provider.timeout_seconds:g} s; "
+                    f"a call must end within {LONGEST_CALL_SECONDS:g} s.",
+                    id="ntc_notify.E006",
+                )
+            )
+    return problems
+
+
+@register(Tags.security, deploy=True)
+def check_no_local_provider(**_: Any) -> list[CheckMessage]:
+    """Without DEBUG no provider keeps messages on this machine instead of sending them."""
+    if settings.DEBUG:
+        return []
+    return [
+        Error(
+            f"The {channel} provider {name!r} keeps messages in a folder, codes included, and "
+            "sends none.",
+            hint=f"Take it out of NTC_{channel.upper()}_PROVIDERS in production.",
+            id="ntc_notify.E007",
+        )
+        for channel, name in _configured()
+        if _is_local(channel, name)
+    ]
+
+
+def _check_kind(kind: Kind) -> Iterator[CheckMessage]:
+    if kind.secrets is not None:
+        try:
+            import_string(kind.secrets)
+        except ImportError as error:
+            yield Error(
+                f"NTC_NOTIFY_KINDS[{kind.name!r}]['secrets']: {error}", id="ntc_notify.E002"
+            )
+    used: set[str] = set()
+    for channel in kind.channels:
+        for language in notify_settings.NOTIFY_LANGUAGES:
+            try:
+                names = _template_names(kind, channel, language)
+            except (RenderingFailed, TemplateDoesNotExist, TemplateSyntaxError) as error:
+                yield Error(f"{kind.name}, {channel}, {language}: {error}", id="ntc_notify.E003")
+                continue
+            used |= names
+            unknown = sorted(names - kind.template_variables)
+            if unknown:
+                yield Error(
+                    f"The {channel} template of {kind.name!r} in {language!r} uses "
+                    f"{', '.join(unknown)}, which the kind does not declare.",
+                    hint="Add it to 'variables' or 'secret_variables', or mend the template.",
+                    id="ntc_notify.E004",
+                )
+    # A resolver reads stored variables, such as the id of a challenge, that no template shows.
+    unused = sorted(kind.template_variables - used) if kind.secrets is None else []
+    if unused:
+        yield Warning(
+            f"No template of {kind.name!r} uses {', '.join(unused)}.", id="ntc_notify.W001"
+        )
+
+
+def _template_names(kind: Kind, channel: Channel, language: str) -> frozenset[str]:
+    templates = find_templates(kind=kind, channel=channel, language=language, fallback=False)
+    parts = (templates.subject, templates.text, templates.html)
+    return frozenset().union(*(find_variables(part) for part in parts if part is not None))
+
+
+def _configured() -> Sequence[tuple[Channel, str]]:
+    return [(channel, name) for channel in Channel for name in list_provider_names(channel)]
+
+
+def _is_local(channel: Channel, name: str) -> bool:
+    try:
+        return get_provider(channel, name).is_local
+    except (ImproperlyConfigured, ValueError, OSError):
+        return False  # check_providers says so

@@ -1,0 +1,135 @@
+"""The settings of this package, and the kinds of notification a project declares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from ntc_core.conf import AppSettings
+
+from ntc_notify.errors import UnknownKind
+from ntc_notify.types import Channel, OnAmbiguous
+
+__all__ = ["Kind", "NotifySettings", "get_kind", "list_kinds", "notify_settings"]
+
+
+class NotifySettings(AppSettings):
+    """What a project may decide about ntc_notify."""
+
+    #: Kind -> its options, see `Kind`.
+    NOTIFY_KINDS: dict[str, dict[str, Any]] = {}
+    #: Provider name -> its options, in the order of failover.
+    EMAIL_PROVIDERS: dict[str, dict[str, Any]] = {}
+    SMS_PROVIDERS: dict[str, dict[str, Any]] = {}
+    #: Languages every kind has templates in; the first is for people of whom we know none,
+    #: and each is the fallback of those before it.
+    NOTIFY_LANGUAGES: tuple[str, ...] = ("sw", "en")
+    #: How long a message of a kind without "expires_seconds" is tried.
+    NOTIFY_EXPIRES_SECONDS: int = 24 * 60 * 60
+    #: Replace typographic characters in SMS: one curly quote can cost two more segments.
+    NOTIFY_PLAIN_SMS: bool = True
+
+
+notify_settings = NotifySettings()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One entry of `NTC_NOTIFY_KINDS`.
+
+        "receipt": {"channels": ["sms", "email"], "variables": ["amount", "reference"]},
+        "verification_code": {
+            "channels": ["sms", "email"],
+            "variables": ["challenge_uid", "minutes"],
+            "secrets": "shop.receivers.read_code",
+            "secret_variables": ["code"],
+            "expires_seconds": 600,
+            "on_ambiguous": "resend",
+        },
+
+    Attributes:
+        channels: where it goes: every one on which the person has an address.
+        variables: the facts that `send()` must be given, all of them and no others. They are
+            stored; an id is a fact, a code is not.
+        secrets: dotted path of a function that is called with the stored context when the
+            message is rendered, and returns the secret variables. It may be called more
+            than once, and raises `ContentGone` if there is nothing to say any more.
+        secret_variables: the names it returns.
+        expires_seconds: after this time the message is not sent any more.
+        on_ambiguous: see `OnAmbiguous`; "hold" unless said otherwise.
+    """
+
+    name: str
+    channels: tuple[Channel, ...]
+    variables: frozenset[str] = frozenset()
+    secrets: str | None = None
+    secret_variables: frozenset[str] = frozenset()
+    expires_seconds: float
+    on_ambiguous: OnAmbiguous = OnAmbiguous.HOLD
+
+    @property
+    def template_variables(self) -> frozenset[str]:
+        """The names that its templates may use."""
+        return self.variables | self.secret_variables
+
+
+def get_kind(name: str) -> Kind:
+    """Return the declared kind.
+
+    Raises:
+        UnknownKind: the message lists the kinds there are.
+        ImproperlyConfigured: its entry is wrong; the message names what.
+    """
+    options = notify_settings.NOTIFY_KINDS.get(name)
+    if options is None:
+        known = ", ".join(sorted(notify_settings.NOTIFY_KINDS)) or "none"
+        raise UnknownKind(f"NTC_NOTIFY_KINDS has no {name!r}. Declared: {known}.")
+    return _read_kind(name, options)
+
+
+def list_kinds() -> list[Kind]:
+    """Return every declared kind; raises as `get_kind` does."""
+    return [get_kind(name) for name in notify_settings.NOTIFY_KINDS]
+
+
+def _read_kind(name: str, options: Mapping[str, Any]) -> Kind:
+    where = f"NTC_NOTIFY_KINDS[{name!r}]"
+    known = Kind.__dataclass_fields__.keys() - {"name"}
+    surplus = sorted(options.keys() - known)
+    if surplus:
+        raise ImproperlyConfigured(
+            f"{where} has {', '.join(surplus)}. It may have: {', '.join(sorted(known))}."
+        )
+    try:
+        kind = Kind(
+            name=name,
+            channels=tuple(Channel(channel) for channel in options.get("channels", ())),
+            variables=frozenset(options.get("variables", ())),
+            secrets=options.get("secrets"),
+            secret_variables=frozenset(options.get("secret_variables", ())),
+            expires_seconds=options.get("expires_seconds", notify_settings.NOTIFY_EXPIRES_SECONDS),
+            on_ambiguous=OnAmbiguous(options.get("on_ambiguous", OnAmbiguous.HOLD)),
+        )
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{where}: {error}.") from error
+    _require_sense(kind, where)
+    return kind
+
+
+def _require_sense(kind: Kind, where: str) -> None:
+    if not kind.channels:
+        raise ImproperlyConfigured(f"{where} needs 'channels', such as ['sms', 'email'].")
+    if kind.expires_seconds <= 0:
+        raise ImproperlyConfigured(f"{where}: 'expires_seconds' must be above 0.")
+    if bool(kind.secrets) != bool(kind.secret_variables):
+        raise ImproperlyConfigured(
+            f"{where}: 'secrets' and 'secret_variables' go together: the function, and the names "
+            "of the variables it returns, such as ['code']."
+        )
+    both = sorted(kind.variables & kind.secret_variables)
+    if both:
+        raise ImproperlyConfigured(
+            f"{where}: {', '.join(both)} cannot be a stored variable and a secret one."
+        )

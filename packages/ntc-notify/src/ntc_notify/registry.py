@@ -1,0 +1,35 @@
+"""The configured providers of each channel."""
+
+from __future__ import annotations
+
+from ntc_core.registry import ProviderRegistry
+
+from ntc_notify.providers.base import EmailProvider, Provider, SmsProvider
+from ntc_notify.types import Channel
+
+__all__ = ["EMAIL_PROVIDERS", "SMS_PROVIDERS", "get_provider", "list_provider_names"]
+
+_MAILBOX = "ntc_notify.providers.mailbox.MailboxProvider"
+
+EMAIL_PROVIDERS: ProviderRegistry[EmailProvider] = ProviderRegistry(
+    setting="NTC_EMAIL_PROVIDERS",
+    base=EmailProvider,  # type: ignore[type-abstract]  # only subclasses are built
+    known={"smtp": "ntc_notify.providers.email_smtp.SmtpProvider", "mailbox": _MAILBOX},
+)
+SMS_PROVIDERS: ProviderRegistry[SmsProvider] = ProviderRegistry(
+    setting="NTC_SMS_PROVIDERS",
+    base=SmsProvider,  # type: ignore[type-abstract]  # only subclasses are built
+    known={"mailbox": _MAILBOX},
+)
+
+
+def list_provider_names(channel: Channel) -> list[str]:
+    """Return the providers of that channel in the order of failover."""
+    return (SMS_PROVIDERS if channel is Channel.SMS else EMAIL_PROVIDERS).names()
+
+
+def get_provider(channel: Channel, name: str) -> Provider:
+    """Return the provider of that name; raises as `ProviderRegistry.get` does."""
+    if channel is Channel.SMS:
+        return SMS_PROVIDERS.get(name)
+    return EMAIL_PROVIDERS.get(name)
