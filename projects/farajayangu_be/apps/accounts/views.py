@@ -8,7 +8,7 @@ from typing import cast
 from drf_spectacular.utils import extend_schema
 from ntc_core.auth.models import AuthSession
 from ntc_core.response_wrapper import success_response
-from ntc_core.throttling import ScopedThrottle
+from ntc_core.throttling import ScopedRateThrottle
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -48,7 +48,7 @@ class PublicView(APIView):
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
-    throttle_classes = (ScopedThrottle,)
+    throttle_classes = (ScopedRateThrottle,)
 
 
 class RegisterView(PublicView):
@@ -117,7 +117,7 @@ class MeView(APIView):
 
 class PasswordChangeView(APIView):
     permission_classes = (IsAuthenticated,)
-    throttle_classes = (ScopedThrottle,)
+    throttle_classes = (ScopedRateThrottle,)
     throttle_scope = "login"
 
     @extend_schema(request=PasswordChangeInput, responses={200: None}, tags=["accounts"])

@@ -72,7 +72,7 @@ def read(text: str, *, token_type: str) -> Claims:
         # simplejwt's annotation says Token; what it takes is the text.
         token = _TOKEN_CLASSES[token_type](text)  # type: ignore[arg-type]
         return _claims(token)
-    except (TokenError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except (TokenError, KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
         # Ours by signature, yet not of our shape: an older version, or another audience's key.
         raise TokenInvalid from error
 
@@ -115,7 +115,7 @@ class _Keyring(TokenBackend):
     def get_verifying_key(self, token: Any) -> Any:
         kid = jwt.get_unverified_header(token).get("kid", "")
         if kid not in self.keys:
-            raise jwt.InvalidKeyError("Unknown key.")
+            raise jwt.InvalidTokenError("Unknown key.")
         return self._prepare_key(self.keys[kid])
 
 

@@ -20,7 +20,7 @@ from ntc_core.auth.serializers import (
 )
 from ntc_core.errors import NotAuthenticated
 from ntc_core.response_wrapper import success_response
-from ntc_core.throttling import ScopedThrottle
+from ntc_core.throttling import ScopedRateThrottle
 
 __all__ = ["LoginView", "LogoutAllView", "LogoutView", "RefreshView", "VerifyView"]
 
@@ -30,7 +30,7 @@ class PublicView(APIView):
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
-    throttle_classes = (ScopedThrottle,)
+    throttle_classes = (ScopedRateThrottle,)
 
 
 class LoginView(PublicView):
@@ -76,7 +76,7 @@ class LogoutView(PublicView):
 
 class LogoutAllView(APIView):
     permission_classes = (AllowAny,)
-    throttle_classes = (ScopedThrottle,)
+    throttle_classes = (ScopedRateThrottle,)
     throttle_scope = "refresh"
 
     @extend_schema(request=OptionalRefreshInput, responses={200: None}, tags=["auth"])

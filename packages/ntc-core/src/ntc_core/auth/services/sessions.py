@@ -21,6 +21,7 @@ from ntc_core.auth.selectors import get_live_session, subject_of
 from ntc_core.auth.tokens import Claims, hash_jti, mint, read
 from ntc_core.models import new_uid
 from ntc_core.phone import InvalidPhone, mask_email, mask_phone, parse_phone
+from ntc_core.throttling import client_address
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -224,7 +225,7 @@ def _device_of(request: HttpRequest | Request | None) -> dict[str, str]:
     user_agent = request.META.get("HTTP_USER_AGENT", "")
     return {
         "user_agent": "".join(filter(str.isprintable, user_agent))[:200],
-        "ip_prefix": _network_of(request.META.get("REMOTE_ADDR", "")),
+        "ip_prefix": _network_of(client_address(request)),
     }
 
 

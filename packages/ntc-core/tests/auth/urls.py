@@ -1,0 +1,29 @@
+"""The sign-in endpoints where a project has them, and one closed view."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.utils import extend_schema
+from ntc_core.response_wrapper import success_response
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+handler500 = "ntc_core.exceptions.handler500"
+
+
+class WhoView(APIView):
+    """Closed by the default permission."""
+
+    @extend_schema(responses={200: None})
+    def get(self, request: Request) -> Response:
+        """Tell who asks."""
+        return success_response({"identifier": request.user.get_username()})
+
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("api/v1/auth/", include("ntc_core.auth.urls")),
+    path("api/v1/who/", WhoView.as_view()),
+]
