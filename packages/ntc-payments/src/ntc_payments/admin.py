@@ -1,0 +1,153 @@
+"""Payments for staff: everything to see, nothing to change by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from ntc_core.phone import mask_phone
+
+from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
+
+__all__ = ["PaymentAdmin", "PaymentAttemptAdmin", "PaymentEventAdmin"]
+
+
+class ReadOnly:
+    """A status changes by observations and services only."""
+
+    def has_add_permission(self, *_: Any, **__: Any) -> bool:
+        """Nobody adds."""
+        return False
+
+    def has_change_permission(self, *_: Any, **__: Any) -> bool:
+        """Nobody changes."""
+        return False
+
+    def has_delete_permission(self, *_: Any, **__: Any) -> bool:
+        """Nobody deletes."""
+        return False
+
+
+class AttemptInline(ReadOnly, admin.TabularInline):
+    """The tries of a payment."""
+
+    model = PaymentAttempt
+    fields = (
+        "provider",
+        "reference",
+        "provider_ref",
+        "status",
+        "settles",
+        "sends",
+        "sent_at",
+        "polls",
+        "next_poll_at",
+        "failure_code",
+        "failure_message",
+    )
+    readonly_fields = fields
+    extra = 0
+    can_delete = False
+    show_change_link = True
+
+
+class EventInline(ReadOnly, admin.TabularInline):
+    """The timeline of a payment."""
+
+    model = PaymentEvent
+    verbose_name_plural = "timeline"
+    fields = (
+        "created_at",
+        "kind",
+        "source",
+        "claim",
+        "applied",
+        "reason",
+        "from_status",
+        "to_status",
+        "provider_ref",
+        "failure_message",
+        "request_id",
+    )
+    readonly_fields = fields
+    extra = 0
+    can_delete = False
+
+
+@admin.register(Payment)
+class PaymentAdmin(ReadOnly, admin.ModelAdmin):
+    """Payments with their attempts and timeline."""
+
+    list_display = ("uid", "payer", "money", "method", "status", "description", "created_at")
+    list_filter = ("status", "method", "currency", "created_at")
+    search_fields = ("uid", "purpose", "attempts__reference", "attempts__provider_ref")
+    list_select_related = ("payer",)
+    date_hierarchy = "created_at"
+    inlines = (AttemptInline, EventInline)
+    fields = (
+        "uid",
+        "payer",
+        "money",
+        "method",
+        "status",
+        "purpose",
+        "description",
+        "masked_phone",
+        "return_url",
+        "idempotency_key",
+        "metadata",
+        "created_at",
+        "expires_at",
+        "succeeded_at",
+        "version",
+    )
+    readonly_fields = fields
+
+    @admin.display(description="phone")
+    def masked_phone(self, payment: Payment) -> str:
+        """Return enough to recognise the number."""
+        return mask_phone(payment.phone_e164) if payment.phone_e164 else "-"
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Spare the list the JSON column."""
+        return super().get_queryset(request).defer("metadata")
+
+
+@admin.register(PaymentAttempt)
+class PaymentAttemptAdmin(ReadOnly, admin.ModelAdmin):
+    """Tries at companies."""
+
+    list_display = (
+        "reference",
+        "provider",
+        "provider_ref",
+        "status",
+        "settles",
+        "sent_at",
+        "next_poll_at",
+        "failure_code",
+    )
+    list_filter = ("status", "provider", "settles", "created_at")
+    search_fields = ("reference", "provider_ref", "payment__uid")
+    exclude = ("phone_e164",)
+
+
+@admin.register(PaymentEvent)
+class PaymentEventAdmin(ReadOnly, admin.ModelAdmin):
+    """The history of all payments; `applied: no` and a reason are worth a look."""
+
+    list_display = (
+        "created_at",
+        "attempt",
+        "kind",
+        "source",
+        "claim",
+        "applied",
+        "reason",
+        "from_status",
+        "to_status",
+    )
+    list_filter = ("applied", "reason", "kind", "source", "claim", "created_at")
+    search_fields = ("payment__uid", "attempt__reference", "provider_ref")
+    list_select_related = ("attempt",)

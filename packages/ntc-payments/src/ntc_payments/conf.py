@@ -1,0 +1,43 @@
+"""The `NTC_PAYMENT*` settings and the providers built from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ntc_core.conf import AppSettings
+from ntc_core.registry import ProviderRegistry
+
+from ntc_payments.providers.base import PaymentProvider
+
+__all__ = ["PaymentsSettings", "payments_settings", "provider_registry"]
+
+KNOWN_PROVIDERS: Mapping[str, str] = {
+    "simulator": "ntc_payments.providers.simulator.SimulatorProvider",
+}
+
+
+class PaymentsSettings(AppSettings):
+    """What a project may decide about ntc_payments."""
+
+    #: Provider name -> its options; the order is the order of choice.
+    PAYMENT_PROVIDERS: Mapping[str, Mapping[str, Any]] = {}
+    #: Method -> seconds after which we no longer wait for the money.
+    PAYMENT_EXPIRES_AFTER_SECONDS: Mapping[str, int] = {
+        "mobile_push": 30 * 60,
+        "card": 60 * 60,
+        "hosted_checkout": 60 * 60,
+        "control_number": 3 * 24 * 60 * 60,
+    }
+    #: A call to a company that has not come back for so long is taken for dead. Longer
+    #: than any provider's total deadline.
+    PAYMENT_SEND_LEASE_SECONDS: float = 60
+
+
+payments_settings = PaymentsSettings()
+
+provider_registry: ProviderRegistry[PaymentProvider] = ProviderRegistry(
+    setting="NTC_PAYMENT_PROVIDERS",
+    base=PaymentProvider,  # type: ignore[type-abstract]  # only ever asked with issubclass()
+    known=KNOWN_PROVIDERS,
+)

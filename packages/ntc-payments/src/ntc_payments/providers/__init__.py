@@ -1,0 +1,1 @@
+"""One company, one file. Nobody imports a concrete one: `conf.provider_registry` builds it."""

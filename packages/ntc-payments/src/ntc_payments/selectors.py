@@ -1,0 +1,60 @@
+"""Read payments. Nothing here changes a row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from ntc_payments.conf import provider_registry
+from ntc_payments.errors import PaymentNotFound
+from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
+
+if TYPE_CHECKING:
+    from ntc_payments.providers.base import PaymentProvider
+
+__all__ = [
+    "find_attempt",
+    "get_payment",
+    "list_payments",
+    "list_providers",
+    "list_timeline",
+]
+
+
+def get_payment(*, uid: UUID, payer: Any = None) -> Payment:
+    """Return the payment; with `payer`, only if it is that user's own.
+
+    Raises:
+        PaymentNotFound: there is none, or it is somebody else's.
+    """
+    payments = list_payments(payer=payer) if payer is not None else _with_attempts()
+    payment = payments.filter(uid=uid).first()
+    if payment is None:
+        raise PaymentNotFound
+    return payment
+
+
+def list_payments(*, payer: Any) -> QuerySet[Payment]:
+    """Return the payer's payments, newest first, with their attempts."""
+    return _with_attempts().filter(payer=payer)
+
+
+def list_timeline(*, payment: Payment) -> QuerySet[PaymentEvent]:
+    """Return the payment's history, oldest first."""
+    return PaymentEvent.objects.filter(payment=payment).select_related("attempt").order_by("id")
+
+
+def list_providers() -> list[PaymentProvider]:
+    """Return the configured providers in the order of choice."""
+    return [provider_registry.get(name) for name in provider_registry.names()]
+
+
+def find_attempt(*, provider: str, reference: str) -> PaymentAttempt | None:
+    """Return the attempt we made under that reference at that provider, or None."""
+    return PaymentAttempt.objects.filter(provider=provider, reference=reference).first()
+
+
+def _with_attempts() -> QuerySet[Payment]:
+    return Payment.objects.prefetch_related("attempts").order_by("-id")

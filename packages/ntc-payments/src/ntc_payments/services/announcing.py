@@ -1,0 +1,30 @@
+"""Tell the project what happened, once in effect."""
+
+from __future__ import annotations
+
+from ntc_core.outbox import enqueue
+
+from ntc_payments.models import Payment, PaymentAttempt
+from ntc_payments.signals import SIGNALS
+
+__all__ = ["announce", "announce_later"]
+
+
+def announce_later(
+    event: str, *, payment: Payment, attempt: PaymentAttempt | None = None, once_per: str = ""
+) -> None:
+    """Write the announcing job in the transaction of the effect.
+
+    Args:
+        once_per: what else makes this announcement another one; empty: once per payment.
+    """
+    key = f"{event}:{payment.pk}:{once_per}" if once_per else f"{event}:{payment.pk}"
+    attempt_id = attempt.pk if attempt else 0
+    enqueue("ntc_payments.announce", event, payment.pk, attempt_id, dedupe_key=key)
+
+
+def announce(*, event: str, payment_id: int, attempt_id: int) -> None:
+    """Send the signal. Runs inside the atomic job, so receivers share its transaction."""
+    payment = Payment.objects.select_related("payer").get(pk=payment_id)
+    attempt = PaymentAttempt.objects.filter(pk=attempt_id).first()
+    SIGNALS[event].send(sender=Payment, payment=payment, attempt=attempt)

@@ -1,0 +1,118 @@
+"""The one place where a status changes: a conditional UPDATE with its line of history.
+
+Locks are always taken in this order: payment, then attempt. Zero rows updated is a normal
+outcome: somebody else was faster.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from typing import Any
+
+from django.db.models import F
+from django.utils import timezone
+from ntc_core.request_id import get_request_id
+
+from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
+from ntc_payments.transitions import attempt_may_follow, payment_may_follow
+from ntc_payments.types import AttemptStatus, PaymentStatus, Source
+
+__all__ = ["lock_payment", "move_attempt", "move_payment", "write_event"]
+
+log = logging.getLogger("ntc_payments")
+
+
+def lock_payment(pk: int) -> Payment:
+    """Return the payment, locked until the transaction ends.
+
+    Without FOR KEY SHARE conflicts: rows that only refer to the payment do not wait.
+    """
+    return Payment.objects.select_for_update(of=("self",), no_key=True).get(pk=pk)
+
+
+def move_payment(
+    payment: Payment,
+    *,
+    to: PaymentStatus,
+    allowed: Collection[PaymentStatus],
+    source: Source,
+    attempt: PaymentAttempt | None = None,
+    reason: str = "",
+) -> bool:
+    """Move the payment if it is in one of the `allowed` statuses; tell whether it was."""
+    before = PaymentStatus(payment.status)
+    _require_listed(payment_may_follow(status, to) for status in allowed)
+    changes: dict[str, Any] = {"status": to.value, "updated_at": timezone.now()}
+    if to is PaymentStatus.SUCCEEDED:
+        changes["succeeded_at"] = changes["updated_at"]
+    moved = Payment.objects.filter(pk=payment.pk, status__in=allowed).update(
+        version=F("version") + 1, **changes
+    )
+    if not moved:
+        return False
+    _refresh(payment, changes)
+    write_event(
+        payment=payment,
+        attempt=attempt,
+        kind=PaymentEvent.Kind.PAYMENT,
+        source=source.value,
+        applied=True,
+        reason=reason,
+        from_status=before.value,
+        to_status=to.value,
+    )
+    log.info(
+        "payment.moved",
+        extra={"payment": str(payment.uid), "from": before.value, "to": to.value},
+    )
+    return True
+
+
+def move_attempt(
+    attempt: PaymentAttempt,
+    *,
+    to: AttemptStatus,
+    allowed: Collection[AttemptStatus],
+    changes: dict[str, Any] | None = None,
+) -> bool:
+    """Move the attempt if it is in one of the `allowed` statuses; tell whether it was.
+
+    The caller writes the line of history: it knows why.
+    """
+    _require_listed(attempt_may_follow(status, to) for status in allowed)
+    changes = {"status": to.value, "updated_at": timezone.now(), **(changes or {})}
+    moved = PaymentAttempt.objects.filter(pk=attempt.pk, status__in=allowed).update(
+        version=F("version") + 1, **changes
+    )
+    if not moved:
+        return False
+    log.info(
+        "payment.attempt_moved",
+        extra={
+            "payment": str(attempt.payment.uid),
+            "provider": attempt.provider,
+            "reference": attempt.reference,
+            "from": str(attempt.status),
+            "to": to.value,
+        },
+    )
+    _refresh(attempt, changes)
+    return True
+
+
+def write_event(**values: Any) -> PaymentEvent:
+    """Add a line to a payment's history."""
+    return PaymentEvent.objects.create(request_id=get_request_id(), **values)
+
+
+def _refresh(row: Payment | PaymentAttempt, changes: dict[str, Any]) -> None:
+    """Let the object in hand say what the row says now; expressions stay with the row."""
+    for name, value in changes.items():
+        if not hasattr(value, "resolve_expression"):
+            setattr(row, name, value)
+
+
+def _require_listed(answers: Any) -> None:
+    if not all(answers):
+        raise ValueError("This transition is not in the tables of ntc_payments.transitions.")

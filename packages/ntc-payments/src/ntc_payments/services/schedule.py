@@ -1,0 +1,60 @@
+"""When a silent company is asked. Pure functions of the clock; no rows are changed."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+
+from ntc_payments.models import PaymentAttempt
+from ntc_payments.transitions import DEAD_ATTEMPTS
+from ntc_payments.types import AttemptStatus
+
+__all__ = ["ask_soon_at", "next_poll_at", "send_again_after_seconds"]
+
+_HOUR = 3600
+
+#: Seconds after the call. The first ones are for a payer who holds a phone.
+LIVE_OFFSETS_SECONDS = (
+    *(10, 30, 60, 120, 300, 900),
+    *(_HOUR, 6 * _HOUR, 24 * _HOUR, 72 * _HOUR),
+)
+#: Failed and expired are soft ends: money may still turn up, so we keep asking, rarely.
+DEAD_OFFSETS_SECONDS = (_HOUR, 6 * _HOUR, 24 * _HOUR, 72 * _HOUR)
+JITTER = 0.2
+
+#: However many hints arrive, one attempt is not asked about more often than this.
+LEAST_SECONDS_BETWEEN_POLLS = 5
+
+LONGEST_SEND_DELAY_SECONDS = 60.0
+
+_random = random.SystemRandom()
+
+
+def next_poll_at(status: AttemptStatus, *, sent_at: datetime, now: datetime) -> datetime | None:
+    """Return the next moment of the schedule, or None: not asked again."""
+    if status in {AttemptStatus.PENDING, AttemptStatus.UNKNOWN}:
+        offsets = LIVE_OFFSETS_SECONDS
+    elif status in DEAD_ATTEMPTS and status is not AttemptStatus.REJECTED:
+        offsets = DEAD_OFFSETS_SECONDS
+    else:
+        return None
+    elapsed = (now - sent_at).total_seconds()
+    for offset in offsets:
+        # The earliest that jitter may bring this one; a poll at that moment moves on.
+        if offset * (1 - JITTER) > elapsed:
+            jittered = offset * _random.uniform(1 - JITTER, 1 + JITTER)
+            return sent_at + timedelta(seconds=jittered)
+    return None
+
+
+def ask_soon_at(attempt: PaymentAttempt, *, now: datetime) -> datetime:
+    """Return the moment of an extra poll: now, unless the last one was just now."""
+    if attempt.last_polled_at is None:
+        return now
+    return max(now, attempt.last_polled_at + timedelta(seconds=LEAST_SECONDS_BETWEEN_POLLS))
+
+
+def send_again_after_seconds(sends: int) -> float:
+    """Return the wait before a call that never left is made again."""
+    ceiling = min(2.0 ** min(sends, 10), LONGEST_SEND_DELAY_SECONDS)
+    return _random.uniform(ceiling / 2, ceiling)

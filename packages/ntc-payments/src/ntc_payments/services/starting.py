@@ -1,0 +1,211 @@
+"""Start a payment, or try a failed one again. Writes rows; the outbox does the calling."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.db import transaction
+from django.utils import timezone
+from ntc_core.errors import InvalidInput
+from ntc_core.money import Money
+from ntc_core.outbox import enqueue
+
+from ntc_payments.conf import payments_settings
+from ntc_payments.errors import AttemptInProgress, CannotRetry, IdempotencyKeyReused
+from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
+from ntc_payments.providers.base import PaymentProvider
+from ntc_payments.services.choosing import choose_provider, read_method, read_phone
+from ntc_payments.services.moves import lock_payment, move_payment, write_event
+from ntc_payments.types import AttemptStatus, PaymentMethod, PaymentStatus, Source
+
+__all__ = ["retry_payment", "start_payment"]
+
+
+def start_payment(
+    *,
+    payer: Any,
+    money: Money,
+    method: str,
+    provider: str | None = None,
+    phone: str | None = None,
+    purpose: str,
+    description: str,
+    return_url: str | None = None,
+    idempotency_key: str,
+    metadata: Mapping[str, Any] | None = None,
+) -> Payment:
+    """Write a payment and its first attempt in the caller's transaction; call nobody yet.
+
+    Once that commits, a job asks the company to collect.
+
+    Args:
+        money: what the server decided; never an amount the payer sent.
+        provider: a configured name; None: the first that can do this.
+        phone: the number that pays, in any spelling; needed for `mobile_push`.
+        idempotency_key: the same key and content give the same payment, ever.
+
+    Raises:
+        InvalidInput: something is malformed; `attr` names it.
+        ProviderCannot: no provider does this method, currency or amount.
+        IdempotencyKeyReused: the payer used the key for something else.
+    """
+    chosen_method = read_method(method)
+    phone_e164 = read_phone(phone, method=chosen_method)
+    content = {
+        "amount_minor": money.minor,
+        "currency": money.currency,
+        "method": chosen_method.value,
+        "phone_e164": phone_e164,
+        "purpose": _text(purpose, name="purpose"),
+        "description": _text(description, name="description"),
+        "return_url": _url(return_url),
+        "metadata": _metadata(metadata),
+    }
+    key = _text(idempotency_key, name="idempotency_key")
+    fingerprint = _fingerprint({**content, "provider": provider or ""})
+    known = Payment.objects.filter(payer=payer, idempotency_key=key).first()
+    if known is not None:
+        return _same_or_refused(known, fingerprint)
+    if money.minor <= 0:
+        raise InvalidInput("The amount must be more than zero.", attr="amount")
+    chosen = choose_provider(name=provider, method=chosen_method, money=money)
+    life = payments_settings.PAYMENT_EXPIRES_AFTER_SECONDS[chosen_method]
+    with transaction.atomic():
+        # Two equal requests at once: the second waits for the first and finds its row.
+        payment, created = Payment.objects.get_or_create(
+            payer=payer,
+            idempotency_key=key,
+            defaults={
+                **content,
+                "fingerprint": fingerprint,
+                "expires_at": timezone.now() + timedelta(seconds=life),
+            },
+        )
+        if not created:
+            return _same_or_refused(payment, fingerprint)
+        write_event(
+            payment=payment,
+            kind=PaymentEvent.Kind.PAYMENT,
+            source=Source.PAYER.value,
+            applied=True,
+            from_status="",
+            to_status=PaymentStatus.OPEN.value,
+        )
+        _add_attempt(payment, provider=chosen)
+    return payment
+
+
+def retry_payment(
+    *, payment: Payment, provider: str | None = None, phone: str | None = None
+) -> Payment:
+    """Add a new attempt to a failed payment, only when none is live.
+
+    Args:
+        provider, phone: None: as in the attempt before.
+
+    Raises:
+        AttemptInProgress: an attempt is, or may be, on the payer's phone.
+        CannotRetry: paid, canceled or expired.
+        InvalidInput, ProviderCannot: as in `start_payment()`.
+    """
+    method = PaymentMethod(payment.method)
+    phone_e164 = read_phone(phone or payment.phone_e164, method=method)
+    with transaction.atomic():
+        payment = lock_payment(payment.pk)
+        attempts = list(payment.attempts.all())
+        _require_retriable(payment, attempts)
+        chosen = choose_provider(
+            name=provider or attempts[-1].provider, method=method, money=payment.money
+        )
+        if phone_e164 != payment.phone_e164:
+            payment.phone_e164 = phone_e164
+            payment.save(update_fields=["phone_e164", "updated_at"])
+        move_payment(
+            payment,
+            to=PaymentStatus.OPEN,
+            allowed=[PaymentStatus.FAILED],
+            source=Source.PAYER,
+            reason="retry",
+        )
+        _add_attempt(payment, provider=chosen)
+    return payment
+
+
+def _require_retriable(payment: Payment, attempts: list[PaymentAttempt]) -> None:
+    live = next((attempt for attempt in attempts if attempt.is_live), None)
+    if live is not None:
+        raise AttemptInProgress(
+            f"An attempt through {live.provider} is still under way ({live.status}). "
+            "Wait for it to end; a second request is never sent meanwhile."
+        )
+    if payment.status != PaymentStatus.FAILED:
+        raise CannotRetry(f"The payment is {payment.status}; only a failed one can be retried.")
+    if payment.expires_at <= timezone.now():
+        raise CannotRetry("The payment is too old to be retried. Start a new one.")
+
+
+def _add_attempt(payment: Payment, *, provider: PaymentProvider) -> PaymentAttempt:
+    attempt = PaymentAttempt.objects.create(
+        payment=payment,
+        provider=provider.name,
+        method=payment.method,
+        phone_e164=payment.phone_e164,
+        amount_minor=payment.amount_minor,
+        currency=payment.currency,
+    )
+    write_event(
+        payment=payment,
+        attempt=attempt,
+        kind=PaymentEvent.Kind.ATTEMPT,
+        source=Source.PAYER.value,
+        applied=True,
+        from_status="",
+        to_status=AttemptStatus.CREATED.value,
+    )
+    enqueue("ntc_payments.send_attempt", attempt.pk, dedupe_key=str(attempt.pk))
+    return attempt
+
+
+def _same_or_refused(payment: Payment, fingerprint: str) -> Payment:
+    if payment.fingerprint != fingerprint:
+        raise IdempotencyKeyReused(attr="idempotency_key")
+    return payment
+
+
+def _fingerprint(content: Mapping[str, Any]) -> str:
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _text(value: str, *, name: str) -> str:
+    longest: int = Payment._meta.get_field(name).max_length
+    if not isinstance(value, str) or not 0 < len(value) <= longest or "\x00" in value:
+        raise InvalidInput(f"{name} is a text of 1 to {longest} characters.", attr=name)
+    return value
+
+
+def _url(value: str | None) -> str:
+    if not value:
+        return ""
+    longest: int = Payment._meta.get_field("return_url").max_length
+    problem = InvalidInput("return_url must be an http or https URL.", attr="return_url")
+    try:
+        parts = urlsplit(value)
+    except ValueError as error:
+        raise problem from error
+    if parts.scheme not in {"http", "https"} or not parts.hostname or len(value) > longest:
+        raise problem
+    return value
+
+
+def _metadata(value: Mapping[str, Any] | None) -> dict[str, Any]:
+    try:
+        copy: dict[str, Any] = json.loads(json.dumps(dict(value or {}), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise InvalidInput("metadata is a JSON object.", attr="metadata") from error
+    return copy

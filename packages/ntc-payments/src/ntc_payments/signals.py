@@ -1,0 +1,40 @@
+"""What happened to a payment. Sent from an atomic job, once in effect.
+
+A receiver gets `payment` and `attempt` (or None) and runs in the transaction that marks the
+announcement as done: what it writes or enqueues happens exactly once, and if it raises, all
+of it is rolled back and tried again. It must not call another company; enqueue a job.
+"""
+
+from __future__ import annotations
+
+from django.dispatch import Signal
+
+__all__ = [
+    "SIGNALS",
+    "payment_duplicate_charge",
+    "payment_expired",
+    "payment_failed",
+    "payment_late_success",
+    "payment_succeeded",
+]
+
+#: The money is there. At most once per payment.
+payment_succeeded = Signal()
+#: An attempt ended without money and none is under way. Once per such attempt: the payer
+#: may retry, and fail again.
+payment_failed = Signal()
+#: We stopped waiting. At most once per payment.
+payment_expired = Signal()
+#: Money came after the attempt or the payment had ended; payment_succeeded follows.
+payment_late_success = Signal()
+#: A second charge for a payment that was already paid: somebody must give it back.
+payment_duplicate_charge = Signal()
+
+#: The name that is stored in the announcing job -> the signal.
+SIGNALS = {
+    "payment_succeeded": payment_succeeded,
+    "payment_failed": payment_failed,
+    "payment_expired": payment_expired,
+    "payment_late_success": payment_late_success,
+    "payment_duplicate_charge": payment_duplicate_charge,
+}

@@ -1,0 +1,61 @@
+"""Run the pretend company: `python -m ntc_payments.simulator --port 8001 --state FILE`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from ntc_payments.simulator.callbacks import CallbackSender
+from ntc_payments.simulator.faults import FaultDial, Faults
+from ntc_payments.simulator.server import SimulatorServer
+from ntc_payments.simulator.store import Store
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGTERM or Ctrl-C. Prints the address once it listens."""
+    options = _parse(arguments)
+    api_key = os.environ.get("SIMULATOR_API_KEY", "")
+    secret = os.environ.get("SIMULATOR_WEBHOOK_SECRET", "")
+    if not api_key or not secret:
+        sys.stderr.write(
+            "Set SIMULATOR_API_KEY and SIMULATOR_WEBHOOK_SECRET: "
+            "the same values that NTC_PAYMENT_PROVIDERS['simulator'] has.\n"
+        )
+        return 2
+    faults = Faults.parse(json.loads(os.environ.get("SIMULATOR_FAULTS", "{}")))
+    dial = FaultDial(faults)
+    store = Store(options.state, prompt_seconds=options.prompt_seconds)
+    server = SimulatorServer((options.host, options.port), store=store, dial=dial, api_key=api_key)
+    callbacks = CallbackSender(store=store, dial=dial, secret=secret)
+    callbacks.start()
+    # shutdown() waits for serve_forever(), so it may not be called from its own thread.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
+    host, port = server.server_address[:2]
+    sys.stdout.write(f"The pretend company listens on http://{host!s}:{port}\n")
+    sys.stdout.flush()
+    server.serve_forever(poll_interval=0.1)
+    callbacks.stop()
+    server.server_close()
+    store.close()
+    return 0
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m ntc_payments.simulator", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8001, help="0: any free port")
+    parser.add_argument("--state", type=Path, required=True, help="SQLite file; kept over restarts")
+    parser.add_argument("--prompt-seconds", type=float, default=120, help="life of a prompt")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,55 @@
+"""The jobs of payments. Each one only calls a service; see `ntc_core.outbox`."""
+
+from __future__ import annotations
+
+from ntc_core.outbox import RetryLater, job
+
+from ntc_payments import services
+
+__all__ = [
+    "announce",
+    "cancel_attempt",
+    "poll_attempt",
+    "poll_due",
+    "process_webhook_event",
+    "send_attempt",
+]
+
+
+@job("ntc_payments.send_attempt", atomic=False, lease_seconds=120)
+def send_attempt(attempt_id: int) -> None:
+    """Ask the company to collect."""
+    wait_seconds = services.send_attempt(attempt_id=attempt_id)
+    if wait_seconds is not None:
+        # Until the payment expires, however often: the company never saw it.
+        raise RetryLater("not sent", delay_seconds=wait_seconds)
+
+
+@job("ntc_payments.poll_due", atomic=False, every_seconds=5)
+def poll_due() -> None:
+    """Plan the queries that are due."""
+    services.poll_due()
+
+
+@job("ntc_payments.poll_attempt", atomic=False, max_attempts=3)
+def poll_attempt(attempt_id: int) -> None:
+    """Ask the company what became of an attempt."""
+    services.poll_attempt(attempt_id=attempt_id)
+
+
+@job("ntc_payments.cancel_attempt", atomic=False, max_attempts=5)
+def cancel_attempt(attempt_id: int) -> None:
+    """Ask the company to withdraw a prompt."""
+    services.cancel_attempt(attempt_id=attempt_id)
+
+
+@job("ntc_payments.process_webhook_event")
+def process_webhook_event(event_id: int, tries: int = 0) -> None:
+    """Apply a stored webhook."""
+    services.process_webhook_event(event_id=event_id, tries=tries)
+
+
+@job("ntc_payments.announce")
+def announce(event: str, payment_id: int, attempt_id: int) -> None:
+    """Send a signal."""
+    services.announce(event=event, payment_id=payment_id, attempt_id=attempt_id)

@@ -1,0 +1,15 @@
+"""URLs for companies: mount them under the API's prefix with `include("ntc_payments.webhook_urls")`."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from ntc_payments.views import PaymentWebhookView
+
+__all__ = ["urlpatterns"]
+
+app_name = "ntc_payments_webhooks"
+
+urlpatterns = [
+    path("webhooks/payments/<str:provider>/", PaymentWebhookView.as_view(), name="webhook"),
+]
