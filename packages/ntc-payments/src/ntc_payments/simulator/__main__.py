@@ -38,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     # shutdown() waits for serve_forever(), so it may not be called from its own thread.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
+    if options.exit_with_parent:
+        threading.Thread(target=_follow_parent, args=(server,), daemon=True).start()
     host, port = server.server_address[:2]
     sys.stdout.write(f"The pretend company listens on http://{host!s}:{port}\n")
     sys.stdout.flush()
@@ -54,7 +56,20 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=8001, help="0: any free port")
     parser.add_argument("--state", type=Path, required=True, help="SQLite file; kept over restarts")
     parser.add_argument("--prompt-seconds", type=float, default=120, help="life of a prompt")
+    parser.add_argument(
+        "--exit-with-parent", action="store_true", help="end when standard input is closed"
+    )
     return parser.parse_args(arguments)
+
+
+def _follow_parent(server: SimulatorServer) -> None:
+    """End when the pipe's other end is gone, however the process that held it ended.
+
+    Not through `sys.stdin`: its lock, held here, would stop the interpreter from ending.
+    """
+    while os.read(0, 1024):
+        pass
+    server.shutdown()
 
 
 if __name__ == "__main__":
