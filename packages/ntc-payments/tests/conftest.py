@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from ntc_core.money import Money
 from ntc_core.testing.plugin import make_user
-
 from ntc_payments import services
 from ntc_payments.models import Payment
 from ntc_payments.testing import RunningSimulator, running_simulator

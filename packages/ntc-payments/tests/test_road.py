@@ -7,7 +7,6 @@ import time
 import pytest
 from ntc_core.outbox.services import run_due_jobs
 from ntc_core.webhooks.models import WebhookEvent
-
 from ntc_payments.models import PaymentEvent
 from ntc_payments.testing import running_simulator
 

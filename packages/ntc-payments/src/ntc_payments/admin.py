@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -11,6 +11,14 @@ from ntc_core.phone import mask_phone
 from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
 
 __all__ = ["PaymentAdmin", "PaymentAttemptAdmin", "PaymentEventAdmin"]
+
+if TYPE_CHECKING:
+    # Generic in the stubs only.
+    PaymentInline = admin.TabularInline[Any, Payment]
+    BaseAdmin = admin.ModelAdmin[Any]
+else:
+    PaymentInline = admin.TabularInline
+    BaseAdmin = admin.ModelAdmin
 
 
 class ReadOnly:
@@ -29,7 +37,7 @@ class ReadOnly:
         return False
 
 
-class AttemptInline(ReadOnly, admin.TabularInline):
+class AttemptInline(ReadOnly, PaymentInline):
     """The tries of a payment."""
 
     model = PaymentAttempt
@@ -52,7 +60,7 @@ class AttemptInline(ReadOnly, admin.TabularInline):
     show_change_link = True
 
 
-class EventInline(ReadOnly, admin.TabularInline):
+class EventInline(ReadOnly, PaymentInline):
     """The timeline of a payment."""
 
     model = PaymentEvent
@@ -76,7 +84,7 @@ class EventInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(Payment)
-class PaymentAdmin(ReadOnly, admin.ModelAdmin):
+class PaymentAdmin(ReadOnly, BaseAdmin):
     """Payments with their attempts and timeline."""
 
     list_display = ("uid", "payer", "money", "method", "status", "description", "created_at")
@@ -115,7 +123,7 @@ class PaymentAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(PaymentAttempt)
-class PaymentAttemptAdmin(ReadOnly, admin.ModelAdmin):
+class PaymentAttemptAdmin(ReadOnly, BaseAdmin):
     """Tries at companies."""
 
     list_display = (
@@ -134,7 +142,7 @@ class PaymentAttemptAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(PaymentEvent)
-class PaymentEventAdmin(ReadOnly, admin.ModelAdmin):
+class PaymentEventAdmin(ReadOnly, BaseAdmin):
     """The history of all payments; `applied: no` and a reason are worth a look."""
 
     list_display = (

@@ -32,6 +32,9 @@ from ntc_payments.types import (
 
 __all__ = ["Payment", "PaymentAttempt", "PaymentEvent", "new_reference"]
 
+LONGEST_TEXT = 200
+LONGEST_URL = 500
+
 # No letters that look like digits: people read references to each other on the phone.
 _REFERENCE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -60,15 +63,15 @@ class Payment(BaseModel):
     currency = models.CharField(max_length=3)
     method = models.CharField(max_length=20, choices=_choices(PaymentMethod))
     #: What it is for, in the host's words: "subscription:0199…". Never shown to the payer.
-    purpose = models.CharField(max_length=200)
+    purpose = models.CharField(max_length=LONGEST_TEXT)
     #: What the payer reads on the phone and the receipt.
-    description = models.CharField(max_length=200)
+    description = models.CharField(max_length=LONGEST_TEXT)
     status = models.CharField(
         max_length=12, choices=_choices(PaymentStatus), default=PaymentStatus.OPEN.value
     )
     phone_e164 = models.CharField("phone", max_length=16, blank=True)
-    return_url = models.URLField(max_length=500, blank=True)
-    idempotency_key = models.CharField(max_length=200)
+    return_url = models.URLField(max_length=LONGEST_URL, blank=True)
+    idempotency_key = models.CharField(max_length=LONGEST_TEXT)
     #: SHA-256 of what was asked for under that key.
     fingerprint = models.CharField(max_length=64, editable=False)
     metadata = models.JSONField(default=dict, blank=True, encoder=DjangoJSONEncoder)

@@ -1,6 +1,7 @@
 """For tests of a project: the pretend company as a real process on a free port.
 
-    with running_simulator(callback_url=live_server.url + "/api/v1/webhooks/payments/simulator/") as simulator:
+    url = f"{live_server.url}/api/v1/webhooks/payments/simulator/"
+    with running_simulator(callback_url=url) as simulator:
         settings.NTC_PAYMENT_PROVIDERS = {"simulator": simulator.options}
         ...
         simulator.approve(reference=attempt.reference)

@@ -23,13 +23,13 @@ __all__ = [
     "NOT_FOUND_LIMIT",
     "PAYMENT_MOVES",
     "PAYMENT_RANK",
+    "UNPAID_PAYMENTS",
     "WAITING_PAYMENTS",
     "Decision",
     "Reason",
     "attempt_may_follow",
     "decide",
     "payment_may_follow",
-    "sources_of",
 ]
 
 _A = AttemptStatus
@@ -89,6 +89,9 @@ PAYMENT_MOVES: Mapping[PaymentStatus, frozenset[PaymentStatus]] = {
 #: Payments we still want to collect.
 WAITING_PAYMENTS = frozenset({_P.OPEN, _P.PROCESSING})
 
+#: Payments that money, early or late, turns into succeeded.
+UNPAID_PAYMENTS = frozenset(_P) - {_P.SUCCEEDED}
+
 #: What a claim does to an attempt in each status; a status that is missing stays.
 CLAIM_MOVES: Mapping[Claim, Mapping[AttemptStatus, AttemptStatus]] = {
     Claim.ACCEPTED: {
@@ -136,6 +139,7 @@ class Reason(StrEnum):
     HINT = "hint"
     AMOUNT_MISMATCH = "amount_mismatch"
     AMOUNT_MISSING = "amount_missing"
+    REFERENCE_TAKEN = "reference_taken"
     REFERENCE_MISMATCH = "reference_mismatch"
     NEEDS_CONFIRMATION = "needs_confirmation"
     NOT_FOUND_YET = "not_found_yet"
@@ -158,7 +162,7 @@ class Decision:
     alarm: bool = False
 
 
-def decide(
+def decide(  # noqa: PLR0911 - one return per rule reads like the table it is
     *,
     current: AttemptStatus,
     claim: Claim,
@@ -166,6 +170,7 @@ def decide(
     trust: Trust = Trust.STRONG,
     money_matches: bool | None = True,
     reference_matches: bool = True,
+    reference_is_free: bool = True,
     not_found_is_final: bool = False,
 ) -> Decision:
     """Decide what one observation does to one attempt.
@@ -174,6 +179,7 @@ def decide(
         money_matches: None when a success carries no amount.
         reference_matches: False when the company names another transaction of its own
             for the same attempt.
+        reference_is_free: False when that transaction belongs to another attempt already.
         not_found_is_final: NOT_FOUND_LIMIT and the visibility window are reached.
     """
     asked_already = source is Source.POLL
@@ -182,18 +188,18 @@ def decide(
     if claim is Claim.SUCCESS and money_matches is not True:
         reason = Reason.AMOUNT_MISSING if money_matches is None else Reason.AMOUNT_MISMATCH
         return Decision(reason=reason, ask=not asked_already, alarm=True)
+    if not reference_is_free:
+        return Decision(reason=Reason.REFERENCE_TAKEN, ask=not asked_already, alarm=True)
     if current in {_A.SUCCEEDED, _A.REVERSED}:
         return _after_success(claim, reference_matches=reference_matches, ask=not asked_already)
-    if claim is Claim.NO_ANSWER and asked_already:
-        # A query that times out says nothing about the call that is under way.
-        return Decision(reason=Reason.NO_CHANGE)
     if claim is Claim.NOT_FOUND and current is _A.UNKNOWN and not not_found_is_final:
         return Decision(reason=Reason.NOT_FOUND_YET)
     if claim is Claim.SUCCESS and current in DEAD_ATTEMPTS and source not in CONFIRMING_SOURCES:
         # One message said it failed and another that it was paid: ask the company.
         return Decision(reason=Reason.NEEDS_CONFIRMATION, ask=True)
     target = CLAIM_MOVES[claim].get(current)
-    if target is None:
+    # A query that times out says nothing about the call that is under way.
+    if target is None or (claim is Claim.NO_ANSWER and asked_already):
         return Decision(reason=Reason.NO_CHANGE)
     return Decision(reason=Reason.APPLIED, move_to=target)
 
@@ -204,11 +210,6 @@ def _after_success(claim: Claim, *, reference_matches: bool, ask: bool) -> Decis
     if claim in {Claim.FAILURE, Claim.NOT_FOUND}:
         return Decision(reason=Reason.CONTRADICTION, ask=ask, alarm=True)
     return Decision(reason=Reason.NO_CHANGE)
-
-
-def sources_of(target: AttemptStatus) -> frozenset[AttemptStatus]:
-    """Return the statuses from which an attempt may become `target`."""
-    return frozenset(status for status, targets in ATTEMPT_MOVES.items() if target in targets)
 
 
 def attempt_may_follow(current: AttemptStatus, target: AttemptStatus) -> bool:

@@ -158,15 +158,17 @@ class Capabilities:
         if money.currency not in self.currencies:
             known = ", ".join(self.currencies)
             return "currency", f"does not take {money.currency}; it takes {known}."
+        sentence = self._amount_refusal(money)
+        return ("amount", sentence) if sentence else None
+
+    def _amount_refusal(self, money: Money) -> str | None:
         if self.whole_units and not money.is_whole:
-            return "amount", f"takes whole {money.currency} only, got {money.to_major()}."
+            return f"takes whole {money.currency} only, got {money.to_major()}."
         limit = self.limits.get(money.currency)
-        if limit is None:
-            return None
-        if money < limit.minimum:
-            return "amount", f"takes at least {limit.minimum}, got {money}."
-        if limit.maximum is not None and money > limit.maximum:
-            return "amount", f"takes at most {limit.maximum}, got {money}."
+        if limit is not None and money < limit.minimum:
+            return f"takes at least {limit.minimum}, got {money}."
+        if limit is not None and limit.maximum is not None and money > limit.maximum:
+            return f"takes at most {limit.maximum}, got {money}."
         return None
 
 

@@ -79,7 +79,7 @@ class PaymentCancelView(APIView):
 
     @extend_schema(operation_id="payments_cancel", request=None, responses=PaymentOutput)
     def post(self, request: Request, uid: UUID) -> Response:
-        """Cancel the payment. Approving a request that is still on the phone pays it all the same."""
+        """Stop waiting. Approving a request that is still on the phone pays it all the same."""
         payment = services.cancel_payment(payment=_own_payment(request, uid))
         return success_response(PaymentOutput(payment).data, "The payment is canceled.")
 

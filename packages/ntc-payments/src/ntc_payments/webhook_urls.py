@@ -1,4 +1,4 @@
-"""URLs for companies: mount them under the API's prefix with `include("ntc_payments.webhook_urls")`."""
+"""URLs for companies: mount them under the API's prefix, like `ntc_payments.urls`."""
 
 from __future__ import annotations
 

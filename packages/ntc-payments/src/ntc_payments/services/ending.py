@@ -6,7 +6,6 @@ import logging
 
 from django.db import transaction
 from django.utils import timezone
-from ntc_core.http import AnswerUnreadable, HttpFailure
 from ntc_core.outbox import enqueue
 
 from ntc_payments.conf import provider_registry

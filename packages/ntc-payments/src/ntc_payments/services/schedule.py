@@ -32,6 +32,7 @@ _random = random.SystemRandom()
 
 def next_poll_at(status: AttemptStatus, *, sent_at: datetime, now: datetime) -> datetime | None:
     """Return the next moment of the schedule, or None: not asked again."""
+    offsets: tuple[int, ...]
     if status in {AttemptStatus.PENDING, AttemptStatus.UNKNOWN}:
         offsets = LIVE_OFFSETS_SECONDS
     elif status in DEAD_ATTEMPTS and status is not AttemptStatus.REJECTED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone

@@ -17,7 +17,13 @@ from ntc_core.outbox import enqueue
 
 from ntc_payments.conf import payments_settings
 from ntc_payments.errors import AttemptInProgress, CannotRetry, IdempotencyKeyReused
-from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
+from ntc_payments.models import (
+    LONGEST_TEXT,
+    LONGEST_URL,
+    Payment,
+    PaymentAttempt,
+    PaymentEvent,
+)
 from ntc_payments.providers.base import PaymentProvider
 from ntc_payments.services.choosing import choose_provider, read_method, read_phone
 from ntc_payments.services.moves import lock_payment, move_payment, write_event
@@ -183,22 +189,20 @@ def _fingerprint(content: Mapping[str, Any]) -> str:
 
 
 def _text(value: str, *, name: str) -> str:
-    longest: int = Payment._meta.get_field(name).max_length
-    if not isinstance(value, str) or not 0 < len(value) <= longest or "\x00" in value:
-        raise InvalidInput(f"{name} is a text of 1 to {longest} characters.", attr=name)
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TEXT or "\x00" in value:
+        raise InvalidInput(f"{name} is a text of 1 to {LONGEST_TEXT} characters.", attr=name)
     return value
 
 
 def _url(value: str | None) -> str:
     if not value:
         return ""
-    longest: int = Payment._meta.get_field("return_url").max_length
     problem = InvalidInput("return_url must be an http or https URL.", attr="return_url")
     try:
         parts = urlsplit(value)
     except ValueError as error:
         raise problem from error
-    if parts.scheme not in {"http", "https"} or not parts.hostname or len(value) > longest:
+    if parts.scheme not in {"http", "https"} or not parts.hostname or len(value) > LONGEST_URL:
         raise problem
     return value
 

@@ -83,7 +83,7 @@ class CallbackSender(threading.Thread):
         )
         try:
             with self._opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
-                status = response.status
+                status = int(response.status)
         except urllib.error.HTTPError as error:
             with error:
                 status = error.code

@@ -158,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def list_prompts(self, _: bytes) -> Answer:
         query = parse_qs(urlsplit(self.path).query)
-        prompts = self.server.store.list(waiting_only="all" not in query)
+        prompts = self.server.store.list_collections(waiting_only="all" not in query)
         return HTTPStatus.OK, [_prompt(collection) for collection in prompts]
 
     def answer_prompt(self, _: bytes, *, uid: str, answer: str) -> Answer:

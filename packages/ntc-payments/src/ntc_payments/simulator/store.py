@@ -143,7 +143,7 @@ class Store:
             ).fetchone()
         return Collection(**dict(row)) if row else None
 
-    def list(self, *, waiting_only: bool) -> list[Collection]:
+    def list_collections(self, *, waiting_only: bool) -> list[Collection]:
         """Return the prompts, newest first."""
         self.expire_due()
         with self._transaction() as database:

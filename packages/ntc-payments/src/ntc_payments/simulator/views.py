@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from django.conf import settings
@@ -49,7 +49,7 @@ class _DebugView(View):
 class PhoneView(_DebugView):
     """The screen of the phone."""
 
-    http_method_names: ClassVar[list[str]] = ["get", "head", "options"]
+    http_method_names = ["get", "head", "options"]
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Show the prompts that wait: a page, or a JSON list."""
@@ -66,7 +66,7 @@ class PhoneView(_DebugView):
 class AnswerView(_DebugView):
     """A thumb on the phone. Exempt from CSRF tokens so that curl can be one."""
 
-    http_method_names: ClassVar[list[str]] = ["post"]
+    http_method_names = ["post"]
     answer: str = ""
 
     def post(self, request: HttpRequest, uid: str) -> HttpResponse:
