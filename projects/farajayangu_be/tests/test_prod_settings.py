@@ -102,7 +102,7 @@ def test_start_up_without_a_required_variable_names_it(name, how):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("SECRET_KEY", "short"),
+        ("SECRET_KEY", "kifupi"),
         ("SECRET_KEY", "a" * 80),
         ("SECRET_KEY", "django-insecure-" + "x1y2z3" * 12),
         ("ALLOWED_HOSTS", "*"),

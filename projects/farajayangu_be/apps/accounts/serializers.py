@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from ntc_core.fields import PhoneField, TextField
+from ntc_core.fields import PhoneField, TextField, UidField
 from ntc_core.phone import InvalidPhone, parse_phone
 from rest_framework import serializers
 
@@ -23,7 +23,7 @@ __all__ = [
     "RegistrationOutput",
     "ResendInput",
     "UserOutput",
-    "VerifyInput",
+    "VerifyRegistrationInput",
 ]
 
 LONGEST_PASSWORD = 256
@@ -142,13 +142,13 @@ class RegistrationOutput(CodeSentOutput):
 class ResendInput(serializers.Serializer[Any]):
     """The registration, as `accounts/register/` named it."""
 
-    registration = serializers.UUIDField()
+    registration = UidField()
 
 
-class VerifyInput(serializers.Serializer[Any]):
+class VerifyRegistrationInput(serializers.Serializer[Any]):
     """The registration and the code that came for it."""
 
-    registration = serializers.UUIDField()
+    registration = UidField()
     code = CodeField()
 
 

@@ -26,7 +26,7 @@ from .serializers import (
     RegistrationOutput,
     ResendInput,
     UserOutput,
-    VerifyInput,
+    VerifyRegistrationInput,
 )
 
 __all__ = [
@@ -85,10 +85,10 @@ class ResendView(PublicView):
 class VerifyView(PublicView):
     throttle_scope = "verify"
 
-    @extend_schema(request=VerifyInput, responses={201: UserOutput}, tags=["accounts"])
+    @extend_schema(request=VerifyRegistrationInput, responses={201: UserOutput}, tags=["accounts"])
     def post(self, request: Request) -> Response:
         """Finish signing up with the code. Then sign in at `auth/login/`."""
-        form = VerifyInput(data=request.data)
+        form = VerifyRegistrationInput(data=request.data)
         form.is_valid(raise_exception=True)
         user = services.verify_registration(
             registration_uid=form.validated_data["registration"], code=form.validated_data["code"]

@@ -9,9 +9,15 @@ from ntc_payments.serializers import PaymentOutput
 from ntc_payments.types import PaymentMethod
 from rest_framework import serializers
 
-from .models import Plan, Subscription
+from .models import Plan
 
-__all__ = ["PlanOutput", "SubscribeInput", "SubscribeOutput", "SubscriptionOutput"]
+__all__ = [
+    "NO_SUBSCRIPTION",
+    "PlanOutput",
+    "SubscribeInput",
+    "SubscribeOutput",
+    "SubscriptionOutput",
+]
 
 
 class PlanOutput(serializers.ModelSerializer[Plan]):
@@ -34,7 +40,7 @@ class SubscribeInput(serializers.Serializer[Any]):
     """Which plan, and how it will be paid. The price is the plan's, never the client's."""
 
     plan = serializers.UUIDField(help_text="The `uid` of a plan.")
-    method = serializers.ChoiceField(choices=[str(method) for method in PaymentMethod])
+    method = serializers.ChoiceField(choices=[method.value for method in PaymentMethod])
     provider = serializers.SlugField(
         required=False, help_text="Left out: the first provider that offers the method."
     )
@@ -50,6 +56,10 @@ class SubscribeOutput(serializers.Serializer[Any]):
     payment = PaymentOutput(read_only=True)
 
 
+#: The same fields for everybody, so that a client needs one branch only.
+NO_SUBSCRIPTION = {"status": "none", "plan": None, "starts_at": None, "ends_at": None}
+
+
 class SubscriptionOutput(serializers.Serializer[Any]):
     """The caller's subscription. Who never had one gets the status `none` and nulls."""
 
@@ -57,9 +67,3 @@ class SubscriptionOutput(serializers.Serializer[Any]):
     plan = PlanOutput(read_only=True, allow_null=True)
     starts_at = serializers.DateTimeField(read_only=True, allow_null=True)
     ends_at = serializers.DateTimeField(read_only=True, allow_null=True)
-
-    def to_representation(self, instance: Subscription | None) -> dict[str, Any]:
-        """Write the same fields for everybody, so that a client needs one branch only."""
-        if instance is None:
-            return {"status": "none", "plan": None, "starts_at": None, "ends_at": None}
-        return dict(super().to_representation(instance))

@@ -6,7 +6,7 @@ import uuid
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from ntc_core.response_wrapper import success_response
-from ntc_core.throttling import ScopedThrottle
+from ntc_core.throttling import ScopedRateThrottle
 from rest_framework import generics
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
@@ -15,7 +15,13 @@ from rest_framework.views import APIView
 
 from . import selectors, services
 from .models import Plan
-from .serializers import PlanOutput, SubscribeInput, SubscribeOutput, SubscriptionOutput
+from .serializers import (
+    NO_SUBSCRIPTION,
+    PlanOutput,
+    SubscribeInput,
+    SubscribeOutput,
+    SubscriptionOutput,
+)
 
 __all__ = ["MySubscriptionView", "PlanListView", "SubscribeView"]
 
@@ -33,7 +39,7 @@ class SubscribeView(APIView):
     """Start paying for a plan."""
 
     permission_classes = [IsAuthenticated]
-    throttle_classes = [ScopedThrottle]
+    throttle_classes = [ScopedRateThrottle]
     throttle_scope = "subscribe"
 
     @extend_schema(
@@ -74,4 +80,4 @@ class MySubscriptionView(APIView):
     def get(self, request: Request) -> Response:
         """Tell whether the caller's subscription is active, and until when."""
         subscription = selectors.find_subscription(user=request.user)
-        return success_response(SubscriptionOutput(subscription).data)
+        return success_response(SubscriptionOutput(subscription or NO_SUBSCRIPTION).data)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ntc_core.conf import rest_framework_defaults, spectacular_defaults
+from ntc_payments.types import PaymentMethod
 
 from .environment import Environment
 
@@ -159,9 +160,11 @@ NTC_PROJECT_NAME = "Faraja Yangu"
 NTC_PROJECT_VERSION = "0.1.0"
 NTC_USER_SERIALIZER = "apps.accounts.serializers.UserOutput"
 NTC_WEBHOOK_PATH_SECRET = env.text("WEBHOOK_PATH_SECRET")
-SPECTACULAR_SETTINGS = spectacular_defaults(
-    title=f"{NTC_PROJECT_NAME} API", version=NTC_PROJECT_VERSION
-)
+SPECTACULAR_SETTINGS = {
+    **spectacular_defaults(title=f"{NTC_PROJECT_NAME} API", version=NTC_PROJECT_VERSION),
+    # `method` and `methods` share their words; one name for both in the document.
+    "ENUM_NAME_OVERRIDES": {"PaymentMethodEnum": [method.value for method in PaymentMethod]},
+}
 
 NTC_NOTIFY_KINDS = {
     "verification_code": {

@@ -44,6 +44,8 @@ class Command(RunserverCommand):
         if options["addrport"]:
             raise CommandError("Set PORT instead: PORT=9000 manage.py dev.")
         options["addrport"] = f"127.0.0.1:{settings.PORT}"
+        # Our own lines say what this server is and where.
+        os.environ.setdefault("DJANGO_RUNSERVER_HIDE_WARNING", "true")
         if os.environ.get(DJANGO_AUTORELOAD_ENV) == "true":
             _end_with_parent()
             super().handle(*args, **options)
