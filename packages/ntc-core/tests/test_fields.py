@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
-from ntc_core.fields import PhoneField, TextField
+from ntc_core.fields import PhoneField, TextField, UidField
 from rest_framework.exceptions import ValidationError
 
 
 @pytest.mark.parametrize("value", [1, 1.5, True, None, [], {}, ["a"]], ids=repr)
-@pytest.mark.parametrize("field", [TextField(), PhoneField()], ids=["text", "phone"])
+@pytest.mark.parametrize("field", [TextField(), PhoneField(), UidField()], ids=type)
 def test_only_a_string_is_a_text(field, value):
     with pytest.raises(ValidationError):
         field.run_validation(value)
@@ -33,3 +35,11 @@ def test_phone_is_given_in_e164(spelling):
 def test_what_is_no_phone_is_refused(text):
     with pytest.raises(ValidationError):
         PhoneField().run_validation(text)
+
+
+def test_uid_is_the_text_of_a_uuid():
+    uid = uuid.uuid4()
+
+    assert UidField().run_validation(str(uid)) == uid
+    with pytest.raises(ValidationError):
+        UidField().run_validation("x" * 10_000)

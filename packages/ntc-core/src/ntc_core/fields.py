@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from rest_framework import serializers
 
 from ntc_core.phone import InvalidPhone, parse_phone
 
-__all__ = ["PhoneField", "TextField"]
+__all__ = ["PhoneField", "TextField", "UidField"]
 
 
 class TextField(serializers.CharField):
@@ -32,3 +33,12 @@ class PhoneField(TextField):
             return parse_phone(text)
         except InvalidPhone as error:
             raise serializers.ValidationError(str(error), code="invalid") from error
+
+
+class UidField(serializers.UUIDField):
+    """The public id of a thing. DRF's own field also takes the number behind a UUID."""
+
+    def to_internal_value(self, data: Any) -> UUID:
+        if not isinstance(data, str):
+            self.fail("invalid", value=data)
+        return UUID(str(super().to_internal_value(data)))
