@@ -12,6 +12,7 @@ api_v1 = [
     path("accounts/", include("apps.accounts.urls")),
     path("", include("apps.subscriptions.urls")),
     path("", include("ntc_payments.urls")),
+    path("", include("ntc_payments.webhook_urls")),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [

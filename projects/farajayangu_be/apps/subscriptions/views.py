@@ -6,6 +6,7 @@ import uuid
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from ntc_core.response_wrapper import success_response
+from ntc_core.schema import documented_errors
 from ntc_core.throttling import ScopedRateThrottle
 from rest_framework import generics
 from rest_framework.permissions import AllowAny, IsAuthenticated
@@ -26,6 +27,7 @@ from .serializers import (
 __all__ = ["MySubscriptionView", "PlanListView", "SubscribeView"]
 
 
+@extend_schema(tags=["subscriptions"])
 class PlanListView(generics.ListAPIView[Plan]):
     """List the plans on sale. Public: no sign-in needed."""
 
@@ -35,6 +37,7 @@ class PlanListView(generics.ListAPIView[Plan]):
     queryset = selectors.list_plans()
 
 
+@extend_schema(tags=["subscriptions"])
 class SubscribeView(APIView):
     """Start paying for a plan."""
 
@@ -55,6 +58,7 @@ class SubscribeView(APIView):
             )
         ],
     )
+    @documented_errors(422)
     def post(self, request: Request) -> Response:
         """Start paying for a plan; the subscription is active once the payment succeeds."""
         form = SubscribeInput(data=request.data)
@@ -71,6 +75,7 @@ class SubscribeView(APIView):
         )
 
 
+@extend_schema(tags=["subscriptions"])
 class MySubscriptionView(APIView):
     """The caller's own subscription."""
 
