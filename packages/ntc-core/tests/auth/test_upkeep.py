@@ -111,4 +111,5 @@ def test_schema_describes_the_bearer_token_and_warns_of_nothing(capsys):
     assert schema["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
     login = schema["paths"]["/api/v1/auth/login/"]["post"]
     assert login.get("security", [{}]) == [{}]
+    assert {"200", "400", "401", "429"} <= login["responses"].keys()
     assert capsys.readouterr().err == ""

@@ -104,7 +104,7 @@ class MeView(APIView):
     @extend_schema(responses=UserOutput, tags=["accounts"])
     def get(self, request: Request) -> Response:
         """Show the signed-in user."""
-        return success_response(UserOutput(request.user).data)
+        return success_response(UserOutput(cast("User", request.user)).data)
 
     @extend_schema(request=MeInput, responses=UserOutput, tags=["accounts"])
     def patch(self, request: Request) -> Response:

@@ -20,6 +20,7 @@ from ntc_core.auth.serializers import (
 )
 from ntc_core.errors import NotAuthenticated
 from ntc_core.response_wrapper import success_response
+from ntc_core.schema import documented_errors
 from ntc_core.throttling import ScopedRateThrottle
 
 __all__ = ["LoginView", "LogoutAllView", "LogoutView", "RefreshView", "VerifyView"]
@@ -37,6 +38,7 @@ class LoginView(PublicView):
     throttle_scope = "login"
 
     @extend_schema(request=LoginInput, responses=SignedInOutput, tags=["auth"])
+    @documented_errors(401)
     def post(self, request: Request) -> Response:
         """Sign in with an email address or a phone, and a password."""
         form = LoginInput(data=request.data)
@@ -54,6 +56,7 @@ class RefreshView(PublicView):
     throttle_scope = "refresh"
 
     @extend_schema(request=RefreshInput, responses=TokenPairOutput, tags=["auth"])
+    @documented_errors(401)
     def post(self, request: Request) -> Response:
         """Exchange the refresh token for new tokens. It can be spent once."""
         form = RefreshInput(data=request.data)
@@ -66,6 +69,7 @@ class LogoutView(PublicView):
     throttle_scope = "refresh"
 
     @extend_schema(request=RefreshInput, responses={200: None}, tags=["auth"])
+    @documented_errors(401)
     def post(self, request: Request) -> Response:
         """End the session of this refresh token; its access tokens stop working at once."""
         form = RefreshInput(data=request.data)
@@ -80,6 +84,7 @@ class LogoutAllView(APIView):
     throttle_scope = "refresh"
 
     @extend_schema(request=OptionalRefreshInput, responses={200: None}, tags=["auth"])
+    @documented_errors(401)
     def post(self, request: Request) -> Response:
         """End every session of the caller, who is known by the access or the refresh token."""
         form = OptionalRefreshInput(data=request.data)
@@ -100,6 +105,7 @@ class VerifyView(PublicView):
     throttle_scope = "refresh"
 
     @extend_schema(request=VerifyInput, responses=VerifyOutput, tags=["auth"])
+    @documented_errors(401)
     def post(self, request: Request) -> Response:
         """Tell whether a token would be accepted now; a refresh token is not spent by it."""
         form = VerifyInput(data=request.data)
