@@ -1,0 +1,87 @@
+"""Webhook events in the admin: what came, what became of it, do it again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+
+from ntc_core.phone import mask_people
+from ntc_core.webhooks import services
+from ntc_core.webhooks.models import WebhookEvent
+
+__all__ = ["WebhookEventAdmin"]
+
+if TYPE_CHECKING:
+    BaseAdmin = admin.ModelAdmin[WebhookEvent]
+else:
+    # The class is generic for the type checker only.
+    BaseAdmin = admin.ModelAdmin
+
+SHOWN_CHARACTERS = 10_000
+
+
+@admin.register(WebhookEvent)
+class WebhookEventAdmin(BaseAdmin):
+    """A list of events. What a company said is evidence, so nobody edits it."""
+
+    list_display = (
+        "provider",
+        "event_type",
+        "state",
+        "attempts",
+        "created_at",
+        "processed_at",
+        "last_error",
+    )
+    list_filter = ("state", "channel", "provider")
+    search_fields = ("uid", "dedupe_key", "request_id")
+    date_hierarchy = "created_at"
+    show_full_result_count = False
+    actions: ClassVar[list[str]] = ["replay"]
+    fields = (
+        "uid",
+        "channel",
+        "provider",
+        "dedupe_key",
+        "event_type",
+        "state",
+        "attempts",
+        "last_error",
+        "processed_at",
+        "headers",
+        "masked_body",
+        "request_id",
+        "created_at",
+        "updated_at",
+    )
+    readonly_fields = fields
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - Django's signature
+        """Refuse: only a company's proven call makes an event."""
+        return False
+
+    def has_delete_permission(
+        self,
+        request: HttpRequest,  # noqa: ARG002 - Django's signature
+        obj: WebhookEvent | None = None,  # noqa: ARG002 - Django's signature
+    ) -> bool:
+        """Refuse: without the row, a repeated delivery would count as new."""
+        return False
+
+    @admin.display(description="body (people masked)")
+    def masked_body(self, event: WebhookEvent) -> str:
+        """Show the body without phone numbers, account numbers and addresses."""
+        text = bytes(event.body).decode(errors="replace")
+        return format_html("<pre>{}</pre>", mask_people(text)[:SHOWN_CHARACTERS])
+
+    @admin.action(description="Run the job of these events again", permissions=["change"])
+    def replay(self, request: HttpRequest, queryset: QuerySet[WebhookEvent]) -> None:
+        """Enqueue each event's job once more."""
+        events = list(queryset)
+        for event in events:
+            services.replay_event(event)
+        self.message_user(request, f"{len(events)} event(s) will be replayed.", messages.SUCCESS)
