@@ -8,7 +8,7 @@ from typing import Any
 
 from django.template import Engine, Node, Template
 from django.template.base import FilterExpression, Variable
-from django.template.defaulttags import ForNode, WithNode
+from django.template.defaulttags import FilterNode, ForNode, WithNode
 from django.template.loader_tags import ExtendsNode, IncludeNode
 from django.template.smartif import TokenBase
 
@@ -76,6 +76,13 @@ def _(part: ForNode) -> Iterator[str]:
     yield from _names(part.sequence)
     yield from set(_names(part.nodelist_loop)) - set(part.loopvars)
     yield from _names(part.nodelist_empty)
+
+
+@_names.register
+def _(part: FilterNode) -> Iterator[str]:
+    # Django compiles {% filter upper %} as "var|upper".
+    yield from set(_names(part.filter_expr)) - {"var"}
+    yield from _names(part.nodelist)
 
 
 @_names.register

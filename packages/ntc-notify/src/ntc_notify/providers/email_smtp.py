@@ -79,6 +79,8 @@ class SmtpProvider(EmailProvider):
             raise ValueError(f"timeout_seconds must be above 0, at most {LONGEST_CALL_SECONDS:g}.")
         if username and security == "none":
             raise ValueError("A password never travels unencrypted: set security, or no username.")
+        if not f"{username}{password}".isascii():
+            raise ValueError("username and password must be ASCII; smtplib can send no others.")
         self.host = host
         self.port = port
         self.username = username

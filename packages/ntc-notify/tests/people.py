@@ -1,0 +1,47 @@
+"""People and calls that many tests need."""
+
+from __future__ import annotations
+
+import itertools
+from types import SimpleNamespace
+from typing import Any
+
+from ntc_core.outbox.models import OutboxJob
+
+from ntc_notify.models import DeliveryAttempt, Message, Notification
+from ntc_notify.services import send
+from ntc_notify.types import Recipient
+
+EMAIL, PHONE = "asha.mushi@example.com", "+255712345678"
+FACTS = {"name": "Asha", "amount": "TZS 5,000", "reference": "R-1"}
+ASHA = Recipient(email=EMAIL, phone_e164=PHONE)
+ASHA_BY_SMS = Recipient(phone_e164=PHONE)
+ASHA_BY_EMAIL = Recipient(email=EMAIL)
+
+_keys = itertools.count(1)
+
+
+def person(**attributes: Any) -> SimpleNamespace:
+    """Return something that looks like a user of another project."""
+    return SimpleNamespace(**attributes)
+
+
+def send_receipt(to: Any = ASHA, **arguments: Any) -> Notification:
+    values = {"kind": "receipt", "to": to, "context": FACTS, "dedupe_key": f"k{next(_keys)}"}
+    return send(**values | arguments)
+
+
+def send_receipt_by_sms(**arguments: Any) -> Message:
+    return send_receipt(ASHA_BY_SMS, **arguments).messages.get()
+
+
+def send_code_by_sms(**arguments: Any) -> Message:
+    context = {"challenge_uid": "c1", "minutes": 10}
+    return send_receipt(
+        ASHA_BY_SMS, kind="verification_code", context=context, **arguments
+    ).messages.get()
+
+
+def count_rows() -> tuple[int, ...]:
+    models = (Notification, Message, DeliveryAttempt, OutboxJob)
+    return tuple(model.objects.count() for model in models)
