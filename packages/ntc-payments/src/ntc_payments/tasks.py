@@ -40,7 +40,9 @@ def poll_attempt(attempt_id: int) -> None:
 @job("ntc_payments.cancel_attempt", atomic=False, max_attempts=5)
 def cancel_attempt(attempt_id: int) -> None:
     """Ask the company to withdraw a prompt."""
-    services.cancel_attempt(attempt_id=attempt_id)
+    wait_seconds = services.cancel_attempt(attempt_id=attempt_id)
+    if wait_seconds is not None:
+        raise RetryLater("its call is still out", delay_seconds=wait_seconds)
 
 
 @job("ntc_payments.process_webhook_event")

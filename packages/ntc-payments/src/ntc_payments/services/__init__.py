@@ -1,11 +1,11 @@
 """Everything that changes a payment. Keyword arguments only.
 
 The road of a payment: `starting` writes it, `sending` calls the company once, `observing`
-applies whatever any source says, `polling` asks when nobody speaks, `announcing` tells the
-project. `moves` is the one place where a status changes.
+applies whatever any source says, `polling` asks when nobody speaks, `ending` stops
+waiting, `consequences` tells the project. `moves` is the one place where a status changes.
 """
 
-from ntc_payments.services.announcing import announce
+from ntc_payments.services.consequences import announce
 from ntc_payments.services.ending import cancel_attempt, cancel_payment, expire_payment
 from ntc_payments.services.inbox import process_webhook_event
 from ntc_payments.services.observing import apply_observation

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-
 from django.db import transaction
 from django.utils import timezone
-from ntc_core.outbox import enqueue
 
 from ntc_payments.conf import provider_registry
 from ntc_payments.errors import CannotCancel
 from ntc_payments.models import Payment, PaymentAttempt
-from ntc_payments.services.announcing import announce_later
+from ntc_payments.services.consequences import announce_later, withdraw_later
 from ntc_payments.services.moves import lock_payment, move_payment
 from ntc_payments.services.observing import apply_observation, ask_now
 from ntc_payments.transitions import LIVE_ATTEMPTS, WAITING_PAYMENTS
@@ -26,7 +23,7 @@ from ntc_payments.types import (
 
 __all__ = ["cancel_attempt", "cancel_payment", "expire_payment"]
 
-log = logging.getLogger("ntc_payments")
+SECONDS_TO_WAIT_FOR_A_CALL = 5.0
 
 
 def cancel_payment(*, payment: Payment, source: Source = Source.PAYER) -> Payment:
@@ -48,28 +45,45 @@ def cancel_payment(*, payment: Payment, source: Source = Source.PAYER) -> Paymen
         )
         if not canceled:
             raise CannotCancel(f"The payment is {payment.status}; it cannot be canceled.")
-        for attempt in payment.attempts.filter(status__in=LIVE_ATTEMPTS):
-            if attempt.status == AttemptStatus.CREATED:
-                _withdraw(attempt, code=FailureCode.CANCELED, source=source)
-            else:
-                enqueue("ntc_payments.cancel_attempt", attempt.pk, dedupe_key=str(attempt.pk))
+        withdraw_later(payment=payment)
     return payment
 
 
-def cancel_attempt(*, attempt_id: int) -> None:
-    """Ask the company to withdraw the prompt; the truth comes by webhook or query."""
+def cancel_attempt(*, attempt_id: int) -> float | None:
+    """Withdraw the attempt of a payment that is over, if it is still on its way.
+
+    One that was never sent ends here. Otherwise the company is asked to take the prompt off
+    the phone, where it can; the truth comes by webhook or query.
+
+    Returns:
+        Seconds after which to try again, because the call that starts it is still out.
+    """
     attempt = PaymentAttempt.objects.get(pk=attempt_id)
+    if attempt.status == AttemptStatus.CREATED:
+        apply_observation(
+            attempt_id=attempt.pk,
+            observation=Observation(
+                reference=attempt.reference,
+                claim=Claim.REJECTED,
+                failure_code=FailureCode.CANCELED,
+            ),
+            source=Source.SYSTEM,
+        )
+        return None
+    if attempt.status == AttemptStatus.SENDING:
+        return SECONDS_TO_WAIT_FOR_A_CALL
     provider = provider_registry.get(attempt.provider)
-    if not provider.capabilities.can_cancel or not attempt.is_live:
-        return
-    provider.cancel(reference=attempt.reference, provider_ref=attempt.provider_ref)
-    ask_now(attempt, now=timezone.now())
+    if provider.capabilities.can_cancel and attempt.is_live:
+        provider.cancel(reference=attempt.reference, provider_ref=attempt.provider_ref)
+        ask_now(attempt, now=timezone.now())
+    return None
 
 
 def expire_payment(*, payment_id: int) -> bool:
     """Expire a payment whose time is over; tell whether that happened.
 
     A live attempt is asked about first: an answer in the last second is not thrown away.
+    A call that is still out comes back, or its lease ends, before that.
     """
     with transaction.atomic():
         payment = lock_payment(payment_id)
@@ -77,8 +91,7 @@ def expire_payment(*, payment_id: int) -> bool:
             return False
         live = payment.attempts.filter(status__in=LIVE_ATTEMPTS).first()
         if live is not None and not _was_asked(live, payment):
-            if live.next_poll_at is None or live.next_poll_at > timezone.now():
-                ask_now(live, now=timezone.now())
+            ask_now(live, now=timezone.now())
             return False
         move_payment(
             payment,
@@ -88,8 +101,7 @@ def expire_payment(*, payment_id: int) -> bool:
             attempt=live,
         )
         announce_later("payment_expired", payment=payment, attempt=live)
-        if live is not None and live.status == AttemptStatus.CREATED:
-            _withdraw(live, code=FailureCode.PROVIDER_UNREACHABLE, source=Source.SYSTEM)
+        withdraw_later(payment=payment)
     return True
 
 
@@ -97,13 +109,3 @@ def _was_asked(attempt: PaymentAttempt, payment: Payment) -> bool:
     if attempt.status == AttemptStatus.CREATED:
         return True  # nothing was sent
     return attempt.last_polled_at is not None and attempt.last_polled_at >= payment.expires_at
-
-
-def _withdraw(attempt: PaymentAttempt, *, code: FailureCode, source: Source) -> None:
-    apply_observation(
-        attempt_id=attempt.pk,
-        observation=Observation(
-            reference=attempt.reference, claim=Claim.REJECTED, failure_code=code
-        ),
-        source=source,
-    )

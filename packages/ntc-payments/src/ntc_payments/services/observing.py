@@ -17,7 +17,7 @@ from ntc_core.phone import mask_people
 
 from ntc_payments.conf import provider_registry
 from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
-from ntc_payments.services.announcing import announce_later
+from ntc_payments.services.consequences import announce_later, withdraw_later
 from ntc_payments.services.moves import lock_payment, move_attempt, move_payment, write_event
 from ntc_payments.services.schedule import ask_soon_at, next_poll_at
 from ntc_payments.transitions import (
@@ -240,6 +240,7 @@ def _settle(case: _Case) -> None:
         reason="late_success" if late else "",
     )
     announce_later("payment_succeeded", payment=payment, attempt=attempt)
+    withdraw_later(payment=payment)
 
 
 def _announce_duplicate(case: _Case) -> None:

@@ -44,8 +44,8 @@ def poll_attempt(*, attempt_id: int) -> None:
     """Ask the company what became of the attempt, outside any transaction; apply the answer."""
     attempt = PaymentAttempt.objects.get(pk=attempt_id)
     provider = provider_registry.get(attempt.provider)
-    if attempt.status == AttemptStatus.CREATED:
-        return  # nothing was sent, so there is nothing to ask about
+    if attempt.status in {AttemptStatus.CREATED, AttemptStatus.SENDING}:
+        return  # not sent, or the answer to the call itself is still to come
     asked_at = timezone.now()
     try:
         observation = provider.query(reference=attempt.reference, provider_ref=attempt.provider_ref)

@@ -1,4 +1,4 @@
-"""Tell the project what happened, once in effect."""
+"""What follows a transition, as jobs that are written in its transaction."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from ntc_core.outbox import enqueue
 
 from ntc_payments.models import Payment, PaymentAttempt
 from ntc_payments.signals import SIGNALS
+from ntc_payments.transitions import LIVE_ATTEMPTS
 
-__all__ = ["announce", "announce_later"]
+__all__ = ["announce", "announce_later", "withdraw_later"]
 
 
 def announce_later(
@@ -21,6 +22,13 @@ def announce_later(
     key = f"{event}:{payment.pk}:{once_per}" if once_per else f"{event}:{payment.pk}"
     attempt_id = attempt.pk if attempt else 0
     enqueue("ntc_payments.announce", event, payment.pk, attempt_id, dedupe_key=key)
+
+
+def withdraw_later(*, payment: Payment) -> None:
+    """Have the live attempts of a payment that is over taken off the payer's phone."""
+    live = payment.attempts.filter(status__in=LIVE_ATTEMPTS).values_list("pk", flat=True)
+    for pk in live:
+        enqueue("ntc_payments.cancel_attempt", pk, dedupe_key=str(pk))
 
 
 def announce(*, event: str, payment_id: int, attempt_id: int) -> None:

@@ -1,0 +1,272 @@
+"""Sending: what each kind of answer, and each kind of silence, makes of the attempt."""
+
+from __future__ import annotations
+
+import socket
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+from ntc_core.outbox.models import OutboxJob
+from ntc_core.outbox.services import bring_forward, run_due_jobs
+
+from ntc_payments import services
+from ntc_payments.models import Payment, PaymentEvent
+from ntc_payments.services.schedule import LONGEST_SEND_DELAY_SECONDS, send_again_after_seconds
+
+pytestmark = pytest.mark.django_db
+
+
+def free_port() -> int:
+    """Return a port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def again() -> None:
+    """Run the jobs that wait for their time, now."""
+    bring_forward(OutboxJob.objects.all())
+    run_due_jobs()
+
+
+def test_accepted_push_is_pending_on_the_phone(start, simulator):
+    """One prompt, of the right amount, for the right number, in whole shillings."""
+    payment = start()
+
+    run_due_jobs()
+
+    payment.refresh_from_db()
+    attempt = payment.attempts.get()
+    [prompt] = simulator.prompts_of(attempt.reference)
+    assert (payment.status, attempt.status) == ("processing", "pending")
+    assert (prompt["amount"], prompt["currency"], prompt["phone"]) == (15000, "TZS", "255712345678")
+    assert attempt.provider_ref == prompt["transaction_id"]
+    assert attempt.sent_at is not None
+    assert attempt.lease_until is None
+    wait = attempt.next_poll_at - attempt.sent_at
+    assert timedelta(seconds=8) <= wait <= timedelta(seconds=12)
+
+
+def test_company_that_is_down_gets_the_same_reference_later(start, simulator, settings):
+    """Refused connections are safe: the attempt goes back and is sent again, once."""
+    options = {**simulator.options, "base_url": f"http://127.0.0.1:{free_port()}"}
+    settings.NTC_PAYMENT_PROVIDERS = {"simulator": options}
+    payment = start()
+    run_due_jobs()
+    attempt = payment.attempts.get()
+    assert (attempt.status, attempt.sends, attempt.sent_at) == ("created", 1, None)
+    assert OutboxJob.objects.get(task="ntc_payments.send_attempt").state == "queued"
+
+    settings.NTC_PAYMENT_PROVIDERS = {"simulator": simulator.options}
+    again()
+
+    attempt.refresh_from_db()
+    assert (attempt.status, attempt.sends) == ("pending", 2)
+    assert len(simulator.prompts_of(attempt.reference)) == 1
+
+
+def test_busy_company_is_asked_again_after_its_own_time(start, simulator):
+    """429 is documented as "not accepted": same reference, later."""
+    simulator.turn_dial(start="busy", times=1)
+    payment = start()
+    run_due_jobs()
+    attempt = payment.attempts.get()
+    assert attempt.status == "created"
+    assert simulator.prompts_of(attempt.reference) == []
+
+    again()
+
+    attempt.refresh_from_db()
+    assert attempt.status == "pending"
+
+
+@pytest.mark.parametrize(
+    ("fault", "reached"),
+    [
+        ("error_before", False),
+        ("error_after", True),
+        ("hang_before", False),
+        ("hang_after", True),
+        ("cut_before", False),
+        ("cut_after", True),
+        ("html", True),
+    ],
+)
+def test_unclear_answer_is_unknown_and_never_sent_again(start, simulator, fault, reached):
+    """Silence is unknown, never failed: we ask, and the phone shows one prompt at most."""
+    simulator.turn_dial(start=fault, hang_seconds=3, times=1)
+    payment = start()
+    run_due_jobs()
+    attempt = payment.attempts.get()
+    assert attempt.status == "unknown"
+    assert attempt.next_poll_at is not None
+
+    again()
+    services.poll_attempt(attempt_id=attempt.pk)
+
+    attempt.refresh_from_db()
+    prompts = simulator.prompts_of(attempt.reference)
+    assert len(prompts) == (1 if reached else 0)
+    assert attempt.status == ("pending" if reached else "unknown")
+    assert attempt.sends == 1
+
+
+def test_refused_request_is_rejected_and_may_be_retried(start, simulator, settings):
+    """The company said no before the payer saw anything."""
+    settings.NTC_PAYMENT_PROVIDERS = {"simulator": {**simulator.options, "api_key": "wrong"}}
+    payment = start()
+
+    run_due_jobs()
+
+    payment.refresh_from_db()
+    attempt = payment.attempts.get()
+    assert (payment.status, attempt.status) == ("failed", "rejected")
+    assert (attempt.failure_code, attempt.next_poll_at) == ("provider_refused", None)
+    assert services.retry_payment(payment=payment).status == "open"
+
+
+def test_known_reference_is_asked_about_not_repeated(start, simulator):
+    """A duplicate refusal means that an earlier call did arrive."""
+    payment = start()
+    run_due_jobs()
+    attempt = payment.attempts.get()
+    # As if the answer had been lost together with the row's state.
+    payment.attempts.update(status="created", provider_ref="")
+
+    services.send_attempt(attempt_id=attempt.pk)
+
+    attempt.refresh_from_db()
+    assert attempt.status == "unknown"
+    assert attempt.next_poll_at <= timezone.now()
+    services.poll_attempt(attempt_id=attempt.pk)
+    attempt.refresh_from_db()
+    assert attempt.status == "pending"
+    assert len(simulator.prompts_of(attempt.reference)) == 1
+
+
+def test_payment_that_is_over_is_not_sent(start, simulator):
+    """Canceled before the job ran: nobody is called, the attempt ends."""
+    payment = start()
+    services.cancel_payment(payment=payment)
+
+    run_due_jobs()
+
+    attempt = payment.attempts.get()
+    assert (attempt.status, attempt.failure_code) == ("rejected", "canceled")
+    assert simulator.prompts_of(attempt.reference) == []
+
+
+def test_second_run_of_the_job_sends_nothing(start, simulator):
+    """At least once is how jobs run; the claim makes it one call."""
+    payment = start()
+    attempt = payment.attempts.get()
+    services.send_attempt(attempt_id=attempt.pk)
+
+    assert services.send_attempt(attempt_id=attempt.pk) is None
+
+    attempt.refresh_from_db()
+    assert attempt.sends == 1
+    assert len(simulator.prompts_of(attempt.reference)) == 1
+
+
+def test_hosted_page_gives_the_payer_a_link(start, settings):
+    """And the company's reference is kept."""
+    settings.NTC_PAYMENT_PROVIDERS = {"hosted": {"class": "tests.companies.HostedProvider"}}
+    payment = start(method="hosted_checkout")
+
+    run_due_jobs()
+
+    attempt = payment.attempts.get()
+    assert (attempt.status, attempt.checkout_url) == ("pending", "https://pay.example/1")
+    assert attempt.provider_ref == f"H-{attempt.reference}"
+
+
+def test_payment_that_is_paid_at_once_succeeds_at_once(start, settings):
+    """Some companies answer with the result."""
+    settings.NTC_PAYMENT_PROVIDERS = {
+        "hosted": {"class": "tests.companies.HostedProvider", "result": "paid"}
+    }
+    payment = start(method="hosted_checkout")
+
+    run_due_jobs()
+
+    payment.refresh_from_db()
+    assert payment.status == "succeeded"
+
+
+def test_bug_in_a_provider_is_unknown_not_a_second_call(start, settings, caplog):
+    """An exception in our own code says nothing about what the company did."""
+    settings.NTC_PAYMENT_PROVIDERS = {
+        "hosted": {"class": "tests.companies.HostedProvider", "result": "broken"}
+    }
+    payment = start(method="hosted_checkout")
+
+    run_due_jobs()
+
+    assert payment.attempts.get().status == "unknown"
+    assert "payment.provider_broke" in caplog.text
+
+
+def test_provider_that_was_removed_leaves_the_attempt_unsent(start, settings):
+    """The job is tried again and ends up parked, in sight; nothing is claimed."""
+    payment = start()
+    settings.NTC_PAYMENT_PROVIDERS = {}
+
+    run_due_jobs()
+
+    assert payment.attempts.get().status == "created"
+    job = OutboxJob.objects.get(task="ntc_payments.send_attempt")
+    assert (job.state, job.attempts) == ("queued", 1)
+    assert "UnknownProvider" in job.last_error
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sending_inside_a_transaction_is_refused(start):
+    """The claim has to be committed before the socket opens."""
+    payment = start()
+
+    with pytest.raises(RuntimeError, match="durable"), transaction.atomic():
+        services.send_attempt(attempt_id=payment.attempts.get().pk)
+
+    assert payment.attempts.get().status == "created"
+
+
+def test_lost_answer_after_the_lease_still_counts(start, simulator):
+    """The janitor said unknown; the answer comes after all."""
+    payment = start()
+    attempt = payment.attempts.get()
+    run_due_jobs()
+    payment.attempts.update(status="unknown")
+
+    services.poll_attempt(attempt_id=attempt.pk)
+
+    attempt.refresh_from_db()
+    assert attempt.status == "pending"
+    last = PaymentEvent.objects.order_by("id").last()
+    assert (last.source, last.claim, last.applied) == ("poll", "accepted", True)
+
+
+def test_waits_between_sends_grow_and_are_bounded():
+    """Two seconds, then twice that, up to a minute."""
+    for sends, ceiling in [(1, 2), (2, 4), (5, 32), (50, LONGEST_SEND_DELAY_SECONDS)]:
+        for _ in range(20):
+            assert ceiling / 2 <= send_again_after_seconds(sends) <= ceiling
+
+
+def test_unsent_attempt_ends_with_its_payment(start, simulator, settings):
+    """A company that stays down for half an hour: expired, nothing on the phone."""
+    options = {**simulator.options, "base_url": f"http://127.0.0.1:{free_port()}"}
+    settings.NTC_PAYMENT_PROVIDERS = {"simulator": options}
+    payment = start()
+    run_due_jobs()
+    Payment.objects.update(expires_at=timezone.now())
+
+    services.poll_due()
+    again()
+
+    payment.refresh_from_db()
+    attempt = payment.attempts.get()
+    assert (payment.status, attempt.status) == ("expired", "rejected")
+    assert simulator.prompts_of(attempt.reference) == []

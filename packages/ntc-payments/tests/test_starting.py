@@ -1,0 +1,247 @@
+"""Starting and retrying: what is refused leaves no row, what is repeated has one effect."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+from ntc_core.errors import InvalidInput, Unavailable
+from ntc_core.money import Money
+from ntc_core.outbox.models import OutboxJob
+from ntc_core.testing.plugin import make_user
+
+from ntc_payments import services
+from ntc_payments.errors import (
+    AttemptInProgress,
+    CannotRetry,
+    IdempotencyKeyReused,
+    ProviderCannot,
+)
+from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
+from ntc_payments.types import Claim, FailureCode, Observation, Source
+
+pytestmark = pytest.mark.django_db
+
+
+def fail(payment: Payment) -> None:
+    """Let the payer decline the live attempt."""
+    attempt = payment.attempts.last()
+    services.apply_observation(
+        attempt_id=attempt.pk,
+        observation=Observation(
+            reference=attempt.reference,
+            claim=Claim.FAILURE,
+            failure_code=FailureCode.DECLINED,
+        ),
+        source=Source.WEBHOOK,
+    )
+    payment.refresh_from_db()
+
+
+def test_start_writes_payment_attempt_history_and_job(start):
+    """Everything that the call needs is committed before anybody is called."""
+    payment = start(phone="0712 345 678", metadata={"plan": "monthly"})
+
+    attempt = payment.attempts.get()
+    assert (payment.status, payment.amount_minor, payment.currency) == ("open", 1_500_000, "TZS")
+    assert payment.phone_e164 == attempt.phone_e164 == "+255712345678"
+    assert payment.metadata == {"plan": "monthly"}
+    assert (attempt.status, attempt.provider, attempt.money) == (
+        "created",
+        "simulator",
+        payment.money,
+    )
+    assert len(attempt.reference) == 20
+    assert attempt.reference.isalnum()
+    assert attempt.reference.isupper()
+    assert timedelta(minutes=29) < payment.expires_at - timezone.now() <= timedelta(minutes=30)
+    assert PaymentEvent.objects.filter(payment=payment).count() == 2
+    job = OutboxJob.objects.get(task="ntc_payments.send_attempt")
+    assert job.arguments == [attempt.pk]
+
+
+def test_start_belongs_to_the_callers_transaction(start):
+    """If the order is not written, neither is its payment."""
+    user = make_user()
+
+    with pytest.raises(RuntimeError, match="order"), transaction.atomic():
+        start(payer=user)
+        raise RuntimeError("the order failed")
+
+    assert not Payment.objects.exists()
+    assert not OutboxJob.objects.exists()
+
+
+def test_same_key_and_content_is_the_same_payment(start):
+    """Another spelling of the same number is the same content."""
+    user = make_user()
+    first = start(payer=user, idempotency_key="k", phone="0712345678")
+
+    again = start(payer=user, idempotency_key="k", phone="+255 712 345 678")
+
+    assert again == first
+    assert Payment.objects.count() == PaymentAttempt.objects.count() == 1
+    assert OutboxJob.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"money": Money.from_major("15001", "TZS")},
+        {"phone": "0713 345 678"},
+        {"purpose": "subscription:2"},
+        {"description": "Another plan"},
+        {"provider": "simulator"},
+        {"return_url": "https://shop.example/back"},
+        {"metadata": {"plan": "yearly"}},
+    ],
+)
+def test_same_key_with_other_content_is_refused(start, other):
+    """422, and the first payment stays as it is."""
+    user = make_user()
+    first = start(payer=user, idempotency_key="k")
+
+    with pytest.raises(IdempotencyKeyReused) as caught:
+        start(payer=user, idempotency_key="k", **other)
+
+    assert caught.value.http_status == 422
+    assert Payment.objects.get() == first
+
+
+def test_key_of_another_payer_is_another_payment(start):
+    """Keys are the payer's own: nobody can learn or block somebody else's."""
+    first = start(idempotency_key="k")
+    second = start(idempotency_key="k")
+
+    assert first != second
+    assert Payment.objects.count() == 2
+
+
+def test_known_key_is_answered_although_the_provider_is_gone(start, settings):
+    """The payment exists; what is configured today does not matter."""
+    user = make_user()
+    first = start(payer=user, idempotency_key="k")
+    settings.NTC_PAYMENT_PROVIDERS = {}
+
+    assert start(payer=user, idempotency_key="k") == first
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "attr", "word"),
+    [
+        ({"method": "barter"}, InvalidInput, "method", "mobile_push"),
+        ({"method": "card"}, ProviderCannot, "method", "Pretend Money does not take card"),
+        ({"money": Money.from_major(5, "USD")}, ProviderCannot, "currency", "TZS"),
+        ({"money": Money(minor=1_500_050, currency="TZS")}, ProviderCannot, "amount", "whole"),
+        ({"money": Money.from_major(99, "TZS")}, ProviderCannot, "amount", "at least TZS 100"),
+        ({"money": Money.from_major(0, "TZS")}, InvalidInput, "amount", "more than zero"),
+        ({"provider": "piggy"}, InvalidInput, "provider", "simulator"),
+        ({"phone": None}, InvalidInput, "phone", "phone"),
+        ({"phone": "12"}, InvalidInput, "phone", "valid phone"),
+        ({"purpose": ""}, InvalidInput, "purpose", "1 to 200"),
+        ({"description": "x" * 201}, InvalidInput, "description", "1 to 200"),
+        ({"idempotency_key": "a\x00b"}, InvalidInput, "idempotency_key", "1 to 200"),
+        ({"return_url": "javascript:alert(1)"}, InvalidInput, "return_url", "https"),
+        ({"return_url": "http://[broken"}, InvalidInput, "return_url", "https"),
+        ({"metadata": {"a": object()}}, InvalidInput, "metadata", "JSON"),
+        ({"metadata": {"a": float("nan")}}, InvalidInput, "metadata", "JSON"),
+    ],
+)
+def test_refused_start_names_the_field_and_leaves_no_row(start, changes, error, attr, word):
+    """Before any row and any call."""
+    with pytest.raises(error) as caught:
+        start(**changes)
+
+    assert caught.value.attr == attr
+    assert word in caught.value.message
+    assert not Payment.objects.exists()
+    assert not OutboxJob.objects.exists()
+
+
+def test_no_provider_at_all_is_our_fault_not_the_payers(start, settings):
+    """503, not 400."""
+    settings.NTC_PAYMENT_PROVIDERS = {}
+
+    with pytest.raises(Unavailable, match="no payment provider"):
+        start()
+
+
+def test_first_provider_that_can_do_it_is_chosen(start, settings):
+    """The order of the setting is the order of choice; what one cannot, the next may."""
+    settings.NTC_PAYMENT_PROVIDERS = {
+        "hosted": {"class": "tests.companies.HostedProvider"},
+        **settings.NTC_PAYMENT_PROVIDERS,
+    }
+
+    push = start()
+    page = start(method="hosted_checkout", phone=None, return_url="https://shop.example/back")
+
+    assert push.attempts.get().provider == "simulator"
+    assert page.attempts.get().provider == "hosted"
+    assert page.phone_e164 == ""
+
+
+def test_failed_payment_is_retried_with_another_number(start):
+    """A new attempt under a new reference; the old one keeps its number in the history."""
+    payment = start()
+    fail(payment)
+    assert payment.status == "failed"
+
+    payment = services.retry_payment(payment=payment, phone="0755 000 111")
+
+    first, second = payment.attempts.all()
+    assert (payment.status, second.status) == ("open", "created")
+    assert first.reference != second.reference
+    assert (first.phone_e164, second.phone_e164) == ("+255712345678", "+255755000111")
+    assert payment.phone_e164 == "+255755000111"
+    assert OutboxJob.objects.filter(task="ntc_payments.send_attempt").count() == 2
+
+
+def test_retry_while_an_attempt_is_live_is_refused(start):
+    """The payer never gets two prompts."""
+    payment = start()
+
+    with pytest.raises(AttemptInProgress) as caught:
+        services.retry_payment(payment=payment)
+
+    assert caught.value.http_status == 409
+    assert "simulator" in caught.value.message
+    assert payment.attempts.count() == 1
+
+
+def test_canceled_payment_is_not_retried(start, run_jobs):
+    """Only a failed one is."""
+    payment = services.cancel_payment(payment=start())
+    run_jobs()
+
+    with pytest.raises(CannotRetry, match="canceled"):
+        services.retry_payment(payment=payment)
+
+
+def test_old_failed_payment_is_not_retried(start):
+    """Its price was a promise for half an hour."""
+    payment = start()
+    fail(payment)
+    Payment.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+
+    with pytest.raises(CannotRetry, match="too old"):
+        services.retry_payment(payment=payment)
+
+
+def test_retry_by_a_provider_that_cannot_leaves_the_payment_failed(start, settings):
+    """The refusal comes before the new attempt."""
+    payment = start()
+    fail(payment)
+    settings.NTC_PAYMENT_PROVIDERS = {
+        **settings.NTC_PAYMENT_PROVIDERS,
+        "hosted": {"class": "tests.companies.HostedProvider"},
+    }
+
+    with pytest.raises(ProviderCannot):
+        services.retry_payment(payment=payment, provider="hosted")
+
+    payment.refresh_from_db()
+    assert payment.status == "failed"
+    assert payment.attempts.count() == 1
