@@ -1,1 +1,3 @@
-"""Fixtures that all tests of the package share."""
+"""What all tests of the package share."""
+
+pytest_plugins = ["pytester"]

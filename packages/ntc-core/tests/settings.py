@@ -63,10 +63,8 @@ CSRF_FAILURE_VIEW = "ntc_core.exceptions.csrf_failure"
 DATABASES = {"default": database_settings("ntc_core")}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
-REST_FRAMEWORK = {
-    **rest_framework_defaults(),
-    "DEFAULT_THROTTLE_RATES": {"sms": "2/min", "address": "2/10m", "unlimited": None},
-}
+REST_FRAMEWORK = rest_framework_defaults()
+REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] |= {"sms": "2/min", "address": "2/10m", "unlimited": None}
 SPECTACULAR_SETTINGS = spectacular_defaults(title="Core tests", version="1.0.0")
 
 NTC_OUTBOX_RUNNER = "manual"

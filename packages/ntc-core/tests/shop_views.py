@@ -9,7 +9,6 @@ from decimal import Decimal
 
 from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db import transaction
 from django.http import (
     FileResponse,
     Http404,
@@ -20,6 +19,11 @@ from django.http import (
 from django.utils.translation import gettext_lazy
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
+from ntc_core import errors
+from ntc_core.pagination import StandardCursorPagination, StandardLimitOffsetPagination
+from ntc_core.response_wrapper import error_response, success_response
+from ntc_core.schema import documented_errors
+from ntc_core.throttling import AddressRateThrottle, ScopedRateThrottle
 from rest_framework import exceptions as drf
 from rest_framework import generics, serializers, viewsets
 from rest_framework.decorators import api_view, permission_classes
@@ -28,11 +32,6 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from ntc_core import errors
-from ntc_core.pagination import StandardCursorPagination, StandardLimitOffsetPagination
-from ntc_core.response_wrapper import error_response, success_response
-from ntc_core.schema import documented_errors
-from ntc_core.throttling import AddressRateThrottle, ScopedRateThrottle
 from tests.models import Shop
 
 SECRET = "database password hunter2"
@@ -359,5 +358,4 @@ def plain_view(request, kind):
         raise PermissionDenied
     if kind == "form":
         return HttpResponse(request.POST.get("name", ""))
-    with transaction.atomic():
-        raise RuntimeError(SECRET)
+    raise RuntimeError(SECRET)

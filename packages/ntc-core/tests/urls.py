@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import include, path
-
 from ntc_core.schema import schema_urls
+
 from tests.shop_views import plain_view
 
 handler400 = "ntc_core.exceptions.handler400"

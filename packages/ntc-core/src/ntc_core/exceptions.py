@@ -173,6 +173,8 @@ def _api_exception_envelope(exc: drf.APIException) -> Envelope:
         return _single_error(str(code), str(text))
     if isinstance(detail, Mapping | list | tuple):
         errors = flatten_errors(detail, default_code=exc.default_code)
+        if not errors:
+            return _single_error(str(exc.default_code), INVALID_MESSAGE)
         return error_envelope(_message_of(errors), errors)
     return _single_error(str(detail.code or exc.default_code), str(detail))
 

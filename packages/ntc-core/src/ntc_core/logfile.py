@@ -23,9 +23,8 @@ class SharedRotatingFileHandler(RotatingFileHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write to the file that has the name now."""
-        if self.stream is not None and self._was_rotated():
-            self.stream.close()
-            self.stream = self._open()
+        if self._was_rotated():
+            self._reopen()
         super().emit(record)
 
     def doRollover(self) -> None:  # noqa: N802 - the standard library's name
@@ -34,10 +33,17 @@ class SharedRotatingFileHandler(RotatingFileHandler):
             if not self._was_rotated():
                 super().doRollover()
                 return
-        self.stream.close()
+        self._reopen()
+
+    def _reopen(self) -> None:
+        if self.stream is not None:
+            self.stream.close()
         self.stream = self._open()
 
     def _was_rotated(self) -> bool:
+        """Tell whether our open file is no longer the one that has the name."""
+        if self.stream is None:
+            return False
         try:
             named = Path(self.baseFilename).stat()
         except FileNotFoundError:

@@ -155,7 +155,7 @@ def _log_request(request: HttpRequest, response: HttpResponseBase, started: floa
 def _known_user(request: HttpRequest) -> str | None:
     """Return the public id of the user, without asking the database for it."""
     user = getattr(request, "user", None)
-    if isinstance(user, LazyObject) and user._wrapped is empty:  # type: ignore[attr-defined]  # noqa: SLF001 - looking must not load it
+    if isinstance(user, LazyObject) and user._wrapped is empty:  # noqa: SLF001 - looking must not load it
         return None
     if user is None or not user.is_authenticated:
         return None
@@ -177,4 +177,6 @@ def _as_envelope(request: HttpRequest, response: HttpResponseBase) -> HttpRespon
         if not name.lower().startswith("content-"):
             replaced.headers[name] = value
     replaced.cookies = cast("HttpResponse", response).cookies
+    # Django's own mark: the traceback is in the log, a second line would say less.
+    replaced._has_been_logged = getattr(response, "_has_been_logged", False)  # type: ignore[attr-defined]  # noqa: SLF001
     return replaced

@@ -56,7 +56,7 @@ class EnvelopeJSONRenderer(BaseRenderer):
     media_type = "application/json"
     format = "json"
     # JSON is UTF-8 by definition (RFC 8259), so the header names no charset.
-    charset = None  # type: ignore[assignment]  # the stubs know only text renderers
+    charset = None
 
     def render(
         self,

@@ -58,13 +58,14 @@ class _Throttle(SimpleRateThrottle):
         Raises:
             ImproperlyConfigured: the scope has none.
         """
-        rates: dict[str, str | None] = api_settings.DEFAULT_THROTTLE_RATES
+        rates: dict[str, Any] = api_settings.DEFAULT_THROTTLE_RATES
         if self.scope not in rates:
             raise ImproperlyConfigured(
                 f"REST_FRAMEWORK['DEFAULT_THROTTLE_RATES'] has no {self.scope!r}. "
                 "Add it, such as '10/min', or None for no limit."
             )
-        return rates[self.scope]
+        rate: str | None = rates[self.scope]
+        return rate
 
     def parse_rate(self, rate: str | None) -> tuple[int | None, int | None]:
         """Read `"10/min"`, `"5/h"`, and also `"3/10m"`: three within ten minutes."""

@@ -88,9 +88,13 @@ def _wait(asking: _Asking, ends_at: float) -> PartHealth:
 
 def _probes() -> Mapping[str, Probe]:
     probes: dict[str, Probe] = {"database": _ask_database, "cache": _ask_cache}
-    if getattr(settings, "CELERY_BROKER_URL", ""):
+    if _broker_url():
         probes["broker"] = _ask_broker
     return probes
+
+
+def _broker_url() -> str:
+    return getattr(settings, "CELERY_BROKER_URL", None) or ""
 
 
 def _ask_database() -> None:
@@ -113,10 +117,10 @@ def _ask_cache() -> None:
 
 
 def _ask_broker() -> None:
-    from kombu import Connection  # noqa: PLC0415 - comes with the extra "celery"
+    from kombu.connection import Connection  # noqa: PLC0415 - comes with the extra "celery"
 
     with Connection(
-        settings.CELERY_BROKER_URL,
+        _broker_url(),
         connect_timeout=DEADLINE_SECONDS,
         transport_options={
             **getattr(settings, "CELERY_BROKER_TRANSPORT_OPTIONS", {}),

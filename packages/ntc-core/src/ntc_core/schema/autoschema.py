@@ -7,7 +7,8 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 from drf_spectacular.openapi import AutoSchema as SpectacularAutoSchema
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import Direction, extend_schema
+from rest_framework.pagination import BasePagination, CursorPagination
 from rest_framework.permissions import AllowAny, IsAuthenticated
 
 from ntc_core.envelope import message_for_status
@@ -65,7 +66,12 @@ class AutoSchema(SpectacularAutoSchema):
             operation.pop(_ERRORS_EXTENSION, None)
         return operation
 
-    def _get_response_bodies(self, direction: str = "response") -> Schema:
+    def get_paginated_name(self, serializer_name: str) -> str:
+        """Name the pages of a cursor apart: their `count` is null."""
+        name: str = super().get_paginated_name(serializer_name)
+        return f"Cursor{name}" if isinstance(self._paginator(), CursorPagination) else name
+
+    def _get_response_bodies(self, direction: Direction = "response") -> Schema:
         bodies: Schema = super()._get_response_bodies(direction)
         if direction != "response":
             return bodies
@@ -87,9 +93,9 @@ class AutoSchema(SpectacularAutoSchema):
         serializer: Any,
         status_code: str,
         media_types: list[str] | None = None,
-        direction: str = "response",
+        direction: Direction = "response",
     ) -> Schema:
-        response: Schema = super()._get_response_for_code(
+        response: Schema = super()._get_response_for_code(  # type: ignore[no-untyped-call]  # half-typed library
             serializer, status_code, media_types, direction
         )
         if direction != "response" or not self._renders_envelope():
@@ -127,6 +133,10 @@ class AutoSchema(SpectacularAutoSchema):
             "description": description or message_for_status(status),
         }
 
+    def _paginator(self) -> BasePagination | None:
+        paginator: BasePagination | None = self._get_paginator()  # type: ignore[no-untyped-call]  # half-typed library
+        return paginator
+
     def _renders_envelope(self) -> bool:
         return any(
             isinstance(renderer, EnvelopeJSONRenderer) for renderer in self.view.get_renderers()
@@ -149,7 +159,7 @@ class AutoSchema(SpectacularAutoSchema):
             statuses.add(HTTPStatus.FORBIDDEN)
         if any(getattr(each, "enforces_csrf", False) for each in authenticators):
             statuses.add(HTTPStatus.FORBIDDEN)
-        if "{" in self.path or (self._is_list_view() and self._get_paginator()):
+        if "{" in self.path or (self._is_list_view() and self._paginator()):
             statuses.add(HTTPStatus.NOT_FOUND)
         if self.method in _BODY_METHODS:
             statuses |= {

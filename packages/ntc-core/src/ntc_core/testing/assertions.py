@@ -50,7 +50,7 @@ def assert_error(
         "request_id differs from the X-Request-ID header",
         body,
     )
-    _require(isinstance(body["errors"], list) and body["errors"], "errors is empty", body)
+    _require(isinstance(body["errors"], list) and len(body["errors"]) > 0, "errors is empty", body)
     for error in body["errors"]:
         _require(error.keys() == {"code", "detail", "attr"}, "an error has other keys", body)
     if code is not None or attr is not None:
@@ -74,7 +74,9 @@ def _envelope(response: HttpResponseLike, status: int) -> dict[str, Any]:
     )
     body = json.loads(text, parse_constant=_refuse_constant)
     _require(isinstance(body, dict) and body.keys() >= _ENVELOPE_KEYS, "not an envelope", body)
-    _require(isinstance(body["message"], str) and body["message"], "message is not a text", body)
+    _require(
+        isinstance(body["message"], str) and body["message"] != "", "message is not a text", body
+    )
     return dict(body)
 
 

@@ -1,0 +1,117 @@
+"""Limits per scope, and whom they count."""
+
+from __future__ import annotations
+
+import pytest
+import time_machine
+from django.core.cache import cache
+from django.core.exceptions import ImproperlyConfigured
+from ntc_core.testing import assert_error, assert_success
+from ntc_core.throttling import AddressRateThrottle, ScopedRateThrottle, client_address
+from rest_framework.test import APIRequestFactory
+
+SMS = "/api/v1/throttled/"
+
+
+@pytest.fixture(autouse=True)
+def empty_cache():
+    cache.clear()
+    yield
+    cache.clear()
+
+
+def test_the_third_call_of_two_per_minute_is_refused_until_the_minute_is_over(api_client):
+    with time_machine.travel("2026-01-01T08:00:00Z", tick=False) as clock:
+        assert_success(api_client.get(SMS))
+        clock.shift(15)
+        assert_success(api_client.get(SMS))
+        refused = api_client.get(SMS)
+        assert_error(refused, 429, "throttled")
+        assert refused.headers["Retry-After"] == "45"
+        clock.shift(46)
+        assert_success(api_client.get(SMS))
+
+
+def test_a_view_without_a_scope_is_not_limited(api_client):
+    for _ in range(5):
+        assert_success(api_client.get("/api/v1/unscoped/"))
+
+
+def test_a_rate_may_span_several_units(api_client):
+    url = "/api/v1/address-throttled/"
+    with time_machine.travel("2026-01-01T08:00:00Z", tick=False) as clock:
+        assert_success(api_client.get(url))
+        assert_success(api_client.get(url))
+        clock.shift(9 * 60)
+        assert_error(api_client.get(url), 429)
+        clock.shift(61)
+        assert_success(api_client.get(url))
+
+
+def test_a_forged_forwarded_for_does_not_make_a_new_caller(api_client):
+    for number in range(2):
+        api_client.get(SMS, HTTP_X_FORWARDED_FOR=f"10.0.0.{number}")
+
+    assert_error(api_client.get(SMS, HTTP_X_FORWARDED_FOR="10.0.0.9"), 429)
+
+
+def test_addresses_behind_our_proxy_are_counted_apart(api_client, settings):
+    settings.NTC_TRUSTED_PROXY_COUNT = 1
+
+    for _ in range(2):
+        assert_success(api_client.get(SMS, HTTP_X_FORWARDED_FOR="1.1.1.1, 41.59.0.1"))
+
+    assert_error(api_client.get(SMS, HTTP_X_FORWARDED_FOR="9.9.9.9, 41.59.0.1"), 429)
+    assert_success(api_client.get(SMS, HTTP_X_FORWARDED_FOR="1.1.1.1, 41.59.0.2"))
+
+
+@pytest.mark.django_db
+def test_a_signed_in_user_is_counted_by_who_they_are(signed_in_client, api_client):
+    for number in range(2):
+        signed_in_client.get(SMS, REMOTE_ADDR=f"10.0.0.{number}")
+
+    assert_error(signed_in_client.get(SMS, REMOTE_ADDR="10.0.0.9"), 429)
+    signed_in_client.credentials()
+    assert_success(signed_in_client.get(SMS, REMOTE_ADDR="10.0.0.9"))
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "expected"),
+    [
+        (0, "1.1.1.1", "127.0.0.1"),
+        (1, None, "127.0.0.1"),
+        (1, "1.1.1.1", "1.1.1.1"),
+        (1, "6.6.6.6, 1.1.1.1", "1.1.1.1"),
+        (2, "6.6.6.6, 1.1.1.1, 10.0.0.1", "1.1.1.1"),
+        (3, "1.1.1.1, 10.0.0.1", "1.1.1.1"),
+        (1, "6.6.6.6, ", "127.0.0.1"),
+    ],
+)
+def test_the_address_is_what_our_own_proxies_saw(rf, settings, proxies, forwarded, expected):
+    settings.NTC_TRUSTED_PROXY_COUNT = proxies
+    headers = {} if forwarded is None else {"X-Forwarded-For": forwarded}
+
+    assert client_address(rf.get("/", headers=headers)) == expected
+
+
+@pytest.mark.parametrize("rate", ["10", "x/min", "0/min", "5/0m", "5/year", "-1/min", "5/10m x"])
+def test_a_rate_that_cannot_be_read_names_itself(rate):
+    class Throttle(AddressRateThrottle):
+        def get_rate(self):
+            return rate
+
+    with pytest.raises(ImproperlyConfigured, match="throttle rate"):
+        Throttle()
+
+
+def test_a_scope_without_a_rate_names_itself():
+    view = type("View", (), {"throttle_scope": "forgotten"})()
+
+    with pytest.raises(ImproperlyConfigured, match="'forgotten'"):
+        ScopedRateThrottle().allow_request(APIRequestFactory().get("/"), view)
+
+
+def test_a_rate_of_none_is_no_limit():
+    view = type("View", (), {"throttle_scope": "unlimited"})()
+
+    assert ScopedRateThrottle().allow_request(APIRequestFactory().get("/"), view)
