@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from ntc_core.outbox.models import OutboxJob
-
 from ntc_notify.models import DeliveryAttempt, Message, Notification
 from ntc_notify.services import send
 from ntc_notify.types import Recipient

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
-from aiosmtpd.smtp import SMTP as Server
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 USERNAME = "faraja"
 
@@ -24,10 +23,13 @@ class Handler:
     """Takes every email, except that some recipients have a story of their own."""
 
     def __init__(self) -> None:
+        #: Set while a client waits for an answer that will not come.
+        self.stalled = threading.Event()
         self.emails: list[EmailMessage] = []
         self.envelopes: list[Envelope] = []
 
-    async def handle_RCPT(self, server: Server, session: Session, envelope: Envelope,
+    async def handle_RCPT(self,  # noqa: N802 - aiosmtpd calls it
+                          server: SMTP, session: Session, envelope: Envelope,
                           address: str, options: list[str]) -> str:  # fmt: skip
         replies = {
             "unknown-user": "550 5.1.1 <unknown-user@example.com>: no such user",
@@ -35,16 +37,21 @@ class Handler:
             "greylisted": "451 4.7.1 try again later",
         }
         envelope.rcpt_tos.append(address)
+        if address.startswith("stall-before@"):
+            await self._stall()
         return replies.get(address.partition("@")[0], "250 OK")
 
-    async def handle_MAIL(self, server: Server, session: Session, envelope: Envelope,
+    async def handle_MAIL(self,  # noqa: N802 - aiosmtpd calls it
+                          server: SMTP, session: Session, envelope: Envelope,
                           address: str, options: list[str]) -> str:  # fmt: skip
         if address.startswith("stranger@"):
             return "553 sender not allowed"
         envelope.mail_from = address
         return "250 OK"
 
-    async def handle_DATA(self, server: Server, session: Session, envelope: Envelope) -> str:
+    async def handle_DATA(  # noqa: N802 - aiosmtpd calls it
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
         story = envelope.rcpt_tos[0].partition("@")[0]
         if story == "spam":
             return "554 content refused"
@@ -54,11 +61,19 @@ class Handler:
         parsed = message_from_bytes(envelope.content, policy=policy.default)
         assert isinstance(parsed, EmailMessage)
         self.emails.append(parsed)
-        if story == "slow":
-            await asyncio.sleep(3)
+        if story in {"slow", "slowish"}:
+            await asyncio.sleep(3 if story == "slow" else 0.2)
+        if story == "stall-after":
+            await self._stall()
         if story == "lost":
             server.transport.abort()
         return "250 2.0.0 OK queued as 4Z1"
+
+    async def _stall(self) -> None:
+        """Let one client wait for ever; the next one gets its answer."""
+        if not self.stalled.is_set():
+            self.stalled.set()
+            await asyncio.sleep(60)
 
 
 class Smtp:

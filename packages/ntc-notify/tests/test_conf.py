@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-
 from ntc_notify.conf import get_kind, list_kinds
 from ntc_notify.errors import UnknownKind
 from ntc_notify.types import Channel, OnAmbiguous
@@ -30,7 +29,7 @@ def test_lifetime_of_a_kind_comes_from_the_general_setting(settings):
 
 
 def test_unknown_kind_names_the_known_ones():
-    with pytest.raises(UnknownKind, match="'recipt'.*receipt, verification_code"):
+    with pytest.raises(UnknownKind, match=r"'recipt'.*receipt, verification_code"):
         get_kind("recipt")
 
 

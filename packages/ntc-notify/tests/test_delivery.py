@@ -8,13 +8,13 @@ import pytest
 from django.db.models.functions import Now
 from django.utils import timezone
 from ntc_core.outbox.models import OutboxJob
-from ntc_core.outbox.services import bring_forward, run_due_jobs
-
+from ntc_core.outbox.services import bring_forward, enqueue_recurring, run_due_jobs
 from ntc_notify import services
 from ntc_notify.models import DeliveryAttempt, Message
 from ntc_notify.providers.mailbox import read_mailbox
 from ntc_notify.signals import message_delivered, message_failed
 from ntc_notify.types import MessageState, Outcome, SendOutcome
+
 from tests.people import (
     ASHA_BY_EMAIL,
     PHONE,
@@ -230,19 +230,14 @@ def test_waits_grow_with_full_jitter_up_to_a_quarter_of_an_hour(sms_company):
     assert len({round(wait, 2) for wait in waits}) > 10
 
 
-def test_next_try_that_would_be_too_late_is_not_waited_for(sms_company, heard):
+def test_next_try_that_would_be_too_late_is_not_waited_for(sms_company, code, heard):
     sms_company.answers = [SendOutcome.retry("busy", after_seconds=3600)]
-    message = send_code_by_sms_for(sms_company)
+    message = send_code_by_sms()
 
     run_due_jobs()
 
     assert state_of(message) == MessageState.EXPIRED
     assert heard == [(MessageState.EXPIRED, message.uid)]
-
-
-def send_code_by_sms_for(company) -> Message:
-    CODES["c1"] = "481516"
-    return send_code_by_sms()
 
 
 def test_expired_code_is_never_sent(sms_company, code, heard):
@@ -397,8 +392,7 @@ def test_overdue_messages_are_closed_even_when_nothing_can_try_them(heard):
     OutboxJob.objects.update(state="parked")
     Message.objects.filter(pk=message.pk).update(expires_at=Now())
 
-    assert services.expire_overdue() == 1
-    assert services.expire_overdue() == 0
+    enqueue_recurring()
     run_due_jobs()
 
     assert state_of(message) == MessageState.EXPIRED

@@ -11,9 +11,9 @@ from email.message import EmailMessage
 from uuid import uuid4
 
 import pytest
-
 from ntc_notify.providers.email_smtp import SmtpProvider
 from ntc_notify.types import Outcome, OutgoingEmail
+
 from tests.smtp_server import USERNAME, make_certificate, run_script, run_smtp
 
 
@@ -79,19 +79,21 @@ def test_html_travels_beside_the_text(server):
     "text",
     [
         ".\nthe line above is a dot\n..two\n.x",
-        "Karibu sana \U0001f64f – ‘asante’",
+        "Karibu sana \U0001f64f \u2013 \u2018asante\u2019",
         "x" * 5000,
         "one line without an end",
         "ends with a dot line\n.\n",
     ],
 )
 def test_any_text_arrives_as_it_is(server, text):
-    outcome = make_provider(server.port).send(make_email(text=text, subject="Ångström – ﷺ" * 9))
+    outcome = make_provider(server.port).send(
+        make_email(text=text, subject="Ångström \u2013 ﷺ" * 9)
+    )
 
     assert outcome.outcome == Outcome.ACCEPTED
     (arrived,) = server.emails
     assert read_text(arrived) == text.rstrip("\n")
-    assert arrived["Subject"] == "Ångström – ﷺ" * 9
+    assert arrived["Subject"] == "Ångström \u2013 ﷺ" * 9
     # Servers without 8BITMIME can take it too.
     assert server.handler.envelopes[0].content.isascii()
 
@@ -215,7 +217,7 @@ def test_host_without_an_address_means_try_later():
 
 
 def test_second_address_of_a_host_is_tried_within_the_same_deadline(server):
-    """"localhost" is ::1 and 127.0.0.1 on most machines; the server listens on one of them."""
+    """ "localhost" is ::1 and 127.0.0.1 on most machines; the server listens on one of them."""
     result = make_provider(server.port, host="localhost").send(make_email())
 
     assert result.outcome == Outcome.ACCEPTED
@@ -250,9 +252,9 @@ def test_starttls_then_sign_in(certificate, server_context):
 
 def test_tls_from_the_first_byte(certificate, server_context):
     with run_smtp(ssl_context=server_context) as server:
-        result = make_provider(
-            server.port, security="tls", ca_file=str(certificate[0])
-        ).send(make_email())
+        result = make_provider(server.port, security="tls", ca_file=str(certificate[0])).send(
+            make_email()
+        )
 
     assert result.outcome == Outcome.ACCEPTED
     assert len(server.emails) == 1
@@ -260,9 +262,11 @@ def test_tls_from_the_first_byte(certificate, server_context):
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
 def test_certificate_that_nobody_vouches_for_is_not_trusted(server_context, security):
-    options = {"tls_context": server_context} if security == "starttls" else {
-        "ssl_context": server_context
-    }
+    options = (
+        {"tls_context": server_context}
+        if security == "starttls"
+        else {"ssl_context": server_context}
+    )
     with run_smtp(**options) as server:
         result = make_provider(server.port, security=security).send(make_email())
 
@@ -277,7 +281,9 @@ def test_starttls_never_falls_back_to_plain(server):
     assert not server.emails
 
 
-@pytest.mark.parametrize("to", ["ali\u00e8@example.com", "asha@ex..ample.com", "asha..b@example.com"])
+@pytest.mark.parametrize(
+    "to", ["ali\u00e8@example.com", "asha@ex..ample.com", "asha..b@example.com"]
+)
 def test_address_that_no_header_can_carry_is_refused(server, to):
     result = make_provider(server.port).send(make_email(to))
 

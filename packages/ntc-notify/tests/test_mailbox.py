@@ -9,7 +9,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-
 from ntc_notify.providers.mailbox import MailboxProvider, read_mailbox
 from ntc_notify.types import Outcome, OutgoingEmail, OutgoingSms
 
@@ -104,7 +103,9 @@ def test_page_answers_json_newest_first(client, debug, provider):
     assert listed[1]["to"] == "+255712345678"
     assert listed[1]["channel"] == "sms"
     assert listed[1]["subject"] == ""
-    assert all(message.keys() == {"to", "channel", "subject", "body", "sent_at"} for message in listed)
+    assert all(
+        message.keys() == {"to", "channel", "subject", "body", "sent_at"} for message in listed
+    )
     assert listed[0]["sent_at"].endswith("Z")
     assert datetime.fromisoformat(listed[0]["sent_at"]) > datetime.fromisoformat(
         listed[1]["sent_at"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 from django.template import Engine, Template, TemplateSyntaxError
-
 from ntc_notify.conf import get_kind
 from ntc_notify.errors import ContentGone, RenderingFailed
 from ntc_notify.rendering import render, resolve_secrets
 from ntc_notify.template_variables import find_variables
 from ntc_notify.types import Channel
+
 from tests.project import CODES
 
 FACTS = {"name": "Asha", "amount": "TZS 5,000", "reference": "R-1"}
@@ -94,7 +94,9 @@ def test_typographic_characters_in_sms_become_plain_unless_switched_off(settings
 
 def test_dates_and_numbers_follow_the_language_of_the_template(templates, settings):
     settings.NTC_NOTIFY_KINDS = {"hello": {"channels": ["sms"]}}
-    templates("ntc_notify/hello/sms.sw.txt", "{% load i18n %}{% get_current_language as l %}{{ l }}")
+    templates(
+        "ntc_notify/hello/sms.sw.txt", "{% load i18n %}{% get_current_language as l %}{{ l }}"
+    )
     rendered = render(kind=get_kind("hello"), channel=Channel.SMS, language="sw", variables={})
 
     assert rendered.text == "sw"
@@ -109,9 +111,7 @@ def test_dates_and_numbers_follow_the_language_of_the_template(templates, settin
         ("sms.sw.txt", "  \n", "empty text"),
     ],
 )
-def test_template_without_what_its_channel_needs_is_refused(
-    templates, settings, name, text, words
-):
+def test_template_without_what_its_channel_needs_is_refused(templates, settings, name, text, words):
     settings.NTC_NOTIFY_KINDS = {"hello": {"channels": ["sms", "email"]}}
     templates(f"ntc_notify/hello/{name}", text)
 
@@ -160,9 +160,10 @@ def test_resolver_that_returns_other_names_is_a_mistake_whose_value_is_not_told(
         ("plain", set()),
         ("{{ a }} {{ b.c }} {{ 'x' }} {{ 7 }}", {"a", "b"}),
         ("{{ a|default:b|date:'Y' }}", {"a", "b"}),
-        ("{% if a == b and not c.d %}{{ e }}{% elif f %}{% else %}{{ g }}{% endif %}", set("abcefg")),
-        ("{% for x, y in items %}{{ x }}{{ y }}{{ z }}{{ forloop.counter }}{% empty %}{{ e }}{% endfor %}",
-         {"items", "z", "e"}),
+        ("{% if a == b and not c.d %}{{ e }}{% elif f %}{% else %}{{ g }}{% endif %}",
+         set("abcefg")),
+        ("{% for x, y in z %}{{ x }}{{ y }}{{ a }}{{ forloop.last }}{% empty %}{{ e }}{% endfor %}",
+         {"z", "a", "e"}),
         ("{% for a in a %}{{ a }}{% endfor %}", {"a"}),
         ("{% with n=a.b m=2 %}{{ n }}{{ m }}{{ c }}{% endwith %}", {"a", "c"}),
         ("{% filter upper %}{{ a }}{% endfilter %}", {"a"}),

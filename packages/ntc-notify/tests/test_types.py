@@ -7,7 +7,6 @@ from uuid import uuid4
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from ntc_notify.errors import InvalidRecipient
 from ntc_notify.types import (
     RANK,
