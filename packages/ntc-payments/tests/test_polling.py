@@ -1,0 +1,275 @@
+"""Polling: what happens when nobody speaks."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from ntc_core.outbox.models import OutboxJob
+from ntc_core.outbox.services import run_due_jobs
+
+from ntc_payments import services
+from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
+from ntc_payments.services.schedule import (
+    DEAD_OFFSETS_SECONDS,
+    LIVE_OFFSETS_SECONDS,
+    ask_soon_at,
+    next_poll_at,
+)
+from ntc_payments.types import AttemptStatus
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def on_the_phone(start):
+    """Return the attempt of a payment whose prompt is really on the phone."""
+
+    def make(**changes) -> PaymentAttempt:
+        payment = start(**changes)
+        run_due_jobs()
+        return payment.attempts.get()
+
+    return make
+
+
+def make_due(attempt: PaymentAttempt) -> None:
+    """Let the time of the next poll be now."""
+    PaymentAttempt.objects.filter(pk=attempt.pk).update(next_poll_at=timezone.now())
+
+
+def age(attempt: PaymentAttempt, seconds: float) -> None:
+    """Let the call have been made so long ago."""
+    sent_at = timezone.now() - timedelta(seconds=seconds)
+    PaymentAttempt.objects.filter(pk=attempt.pk).update(sent_at=sent_at)
+
+
+@pytest.mark.parametrize(
+    ("status", "offsets"),
+    [
+        (AttemptStatus.PENDING, LIVE_OFFSETS_SECONDS),
+        (AttemptStatus.UNKNOWN, LIVE_OFFSETS_SECONDS),
+        (AttemptStatus.FAILED, DEAD_OFFSETS_SECONDS),
+        (AttemptStatus.EXPIRED, DEAD_OFFSETS_SECONDS),
+        (AttemptStatus.REJECTED, ()),
+        (AttemptStatus.SUCCEEDED, ()),
+    ],
+)
+def test_schedule_is_walked_once_and_ends(status, offsets):
+    """Each step within 20 % of its time, none twice, none after 72 hours."""
+    sent_at = now = timezone.now()
+    seen = []
+
+    while (moment := next_poll_at(status, sent_at=sent_at, now=now)) is not None:
+        now = moment
+        seen.append((moment - sent_at).total_seconds())
+
+    assert len(seen) == len(offsets)
+    for planned, actual in zip(offsets, seen, strict=True):
+        assert planned * 0.8 <= actual <= planned * 1.2
+
+
+def test_poll_settles_what_no_webhook_told(on_the_phone, simulator):
+    """Approved on the phone, callback lost: the sweep asks and applies the answer."""
+    attempt = on_the_phone()
+    simulator.approve(reference=attempt.reference)
+    make_due(attempt)
+
+    assert services.poll_due() == 1
+    run_due_jobs()
+
+    attempt.refresh_from_db()
+    assert (attempt.status, attempt.settles, attempt.polls) == ("succeeded", True, 1)
+    assert attempt.payment.status == "succeeded"
+
+
+def test_two_sweeps_plan_one_poll(on_the_phone):
+    """However many runners sweep."""
+    attempt = on_the_phone()
+    make_due(attempt)
+
+    services.poll_due()
+    services.poll_due()
+
+    assert OutboxJob.objects.filter(task="ntc_payments.poll_attempt").count() == 1
+    attempt.refresh_from_db()
+    assert attempt.next_poll_at > timezone.now()
+
+
+@pytest.mark.parametrize("fault", ["error", "hang"])
+def test_query_without_answer_changes_nothing(on_the_phone, simulator, fault):
+    """A query that times out does not lower what we know; it is on record."""
+    attempt = on_the_phone()
+    simulator.turn_dial(query=fault, hang_seconds=3)
+
+    services.poll_attempt(attempt_id=attempt.pk)
+
+    attempt.refresh_from_db()
+    event = PaymentEvent.objects.order_by("id").last()
+    assert attempt.status == "pending"
+    assert (event.source, event.claim, event.applied) == ("poll", "no_answer", False)
+    assert attempt.last_polled_at is not None
+
+
+def test_not_found_inside_the_visibility_window_means_nothing(on_the_phone, simulator):
+    """The company may only be slow: unknown, however often it says so."""
+    attempt = on_the_phone()
+    simulator.turn_dial(query="not_found")
+
+    for _ in range(5):
+        services.poll_attempt(attempt_id=attempt.pk)
+
+    attempt.refresh_from_db()
+    assert (attempt.status, attempt.not_found_count) == ("unknown", 5)
+    assert attempt.payment.status == "processing"
+
+
+def test_not_found_three_times_over_the_window_ends_the_attempt(on_the_phone, simulator):
+    """It never arrived: the payer may try again."""
+    attempt = on_the_phone()
+    simulator.turn_dial(query="not_found")
+    age(attempt, 31)
+
+    for _ in range(2):
+        services.poll_attempt(attempt_id=attempt.pk)
+    attempt.refresh_from_db()
+    assert attempt.status == "unknown"
+    services.poll_attempt(attempt_id=attempt.pk)
+
+    attempt.refresh_from_db()
+    assert (attempt.status, attempt.failure_code) == ("expired", "not_received")
+    assert attempt.payment.status == "failed"
+    assert services.retry_payment(payment=attempt.payment).status == "open"
+
+
+def test_found_again_starts_the_count_again(on_the_phone, simulator):
+    """Not found, found, not found: that is two rows of one, not a row of two."""
+    attempt = on_the_phone()
+    age(attempt, 31)
+    for fault in ("not_found", "not_found", "none", "not_found", "not_found"):
+        simulator.turn_dial(query=fault)
+        services.poll_attempt(attempt_id=attempt.pk)
+
+    attempt.refresh_from_db()
+    assert (attempt.status, attempt.not_found_count) == ("unknown", 2)
+
+
+def test_company_that_lies_is_corrected(on_the_phone, simulator):
+    """It says declined, then paid: late, and not lost."""
+    attempt = on_the_phone()
+    simulator.turn_dial(query="lie_declined", times=1)
+    services.poll_attempt(attempt_id=attempt.pk)
+    attempt.refresh_from_db()
+    assert attempt.status == "failed"
+    simulator.approve(reference=attempt.reference)
+    make_due(attempt)
+
+    services.poll_due()
+    run_due_jobs()
+
+    attempt.refresh_from_db()
+    assert (attempt.status, attempt.payment.status) == ("succeeded", "succeeded")
+
+
+def test_dead_call_becomes_unknown_after_its_lease(start, settings):
+    """Never back to created: it may have reached the company."""
+    settings.NTC_PAYMENT_SEND_LEASE_SECONDS = 60
+    attempt = start().attempts.get()
+    PaymentAttempt.objects.update(
+        status="sending", sent_at=timezone.now(), lease_until=timezone.now() + timedelta(minutes=1)
+    )
+    assert services.poll_due() == 0
+
+    PaymentAttempt.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    services.poll_due()
+
+    attempt.refresh_from_db()
+    assert (attempt.status, attempt.lease_until) == ("unknown", None)
+    event = PaymentEvent.objects.filter(source="system", claim="no_answer").get()
+    assert event.applied
+
+
+@pytest.mark.parametrize("status", ["created", "sending"])
+def test_nothing_is_asked_before_the_call_is_back(start, simulator, status):
+    """There is nothing to ask about yet."""
+    attempt = start().attempts.get()
+    PaymentAttempt.objects.update(status=status)
+    events = PaymentEvent.objects.count()
+
+    services.poll_attempt(attempt_id=attempt.pk)
+
+    assert PaymentEvent.objects.count() == events
+
+
+def test_flood_of_hints_asks_once_in_five_seconds(on_the_phone):
+    """However many arrive."""
+    attempt, now = on_the_phone(), timezone.now()
+    assert ask_soon_at(attempt, now=now) == now
+
+    attempt.last_polled_at = now - timedelta(seconds=1)
+
+    assert ask_soon_at(attempt, now=now) == now + timedelta(seconds=4)
+
+
+def test_recurring_sweep_is_registered(start, run_jobs):
+    """The outbox runs it by itself, and nothing else has to be set up."""
+    from ntc_core.outbox.services import enqueue_recurring
+
+    start()
+    enqueue_recurring()
+
+    sweeps = OutboxJob.objects.filter(task="ntc_payments.poll_due")
+    assert sweeps.count() == 1
+    run_jobs()
+    assert sweeps.get().state == "done"
+
+
+def test_old_payment_expires_only_after_its_company_was_asked(on_the_phone, simulator):
+    """Approved in the last second: the answer wins."""
+    attempt = on_the_phone()
+    Payment.objects.update(expires_at=timezone.now())
+    simulator.approve(reference=attempt.reference)
+
+    services.poll_due()
+    attempt.payment.refresh_from_db()
+    assert attempt.payment.status == "processing"
+    services.poll_due()
+    run_due_jobs()
+    services.poll_due()
+
+    attempt.payment.refresh_from_db()
+    assert attempt.payment.status == "succeeded"
+
+
+def test_old_payment_whose_prompt_still_waits_expires_and_is_withdrawn(on_the_phone, simulator):
+    """Asked, still pending: expired, and the prompt goes from the phone."""
+    attempt = on_the_phone()
+    Payment.objects.update(expires_at=timezone.now())
+
+    for _ in range(3):
+        services.poll_due()
+        run_due_jobs()
+
+    attempt.payment.refresh_from_db()
+    assert attempt.payment.status == "expired"
+    assert simulator.prompts_of(attempt.reference)[0]["status"] == "CANCELED"
+
+
+def test_payment_that_is_not_due_does_not_expire(on_the_phone):
+    """Half an hour is half an hour."""
+    attempt = on_the_phone()
+
+    assert services.expire_payment(payment_id=attempt.payment_id) is False
+
+
+def test_payment_without_live_attempt_expires_at_once(on_the_phone):
+    """Nobody to ask."""
+    attempt = on_the_phone()
+    PaymentAttempt.objects.update(status="rejected")
+    Payment.objects.update(expires_at=timezone.now())
+
+    assert services.poll_due() == 1
+
+    attempt.payment.refresh_from_db()
+    assert attempt.payment.status == "expired"
