@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-__all__ = ["PROJECT_DIR", "Running", "free_ports", "run", "wait_until"]
+__all__ = ["PROJECT_DIR", "Running", "free_ports", "pids_of", "run", "wait_until"]
 
 PROJECT_DIR = Path(__file__).resolve().parents[1]
 #: Generous, because a test machine may be busy; a healthy start takes a few seconds.
@@ -104,6 +104,19 @@ def wait_until(condition: Callable[[], Any], *, what: str, timeout_seconds: floa
             return value
         assert time.monotonic() < deadline, f"Waited {timeout_seconds:g} s in vain for: {what}"
         time.sleep(0.1)
+
+
+def pids_of(text: str) -> list[int]:
+    """Return the processes of this machine that have the text in their command line."""
+    found = []
+    for command_line in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            arguments = command_line.read_bytes()
+        except OSError:  # it ended meanwhile
+            continue
+        if text.encode() in arguments:
+            found.append(int(command_line.parent.name))
+    return found
 
 
 def free_ports(count: int) -> list[int]:

@@ -32,13 +32,13 @@ def test_a_committed_webhook_outlives_the_web_process(fresh_postgres, tmp_path):
         simulator.kill()
 
     assert stack.status_of(payment) == "processing"
-    assert stack.query("SELECT state FROM ntc_webhooks_webhookevent") == [("received",)]
+    assert _state_of_last_event(stack) == "received"
 
     with stack.web(), stack.workers():
         road.arrive(payment)
         assert_success(road.get("subscriptions/me/"))
     assert stack.status_of(payment) == "succeeded"
-    assert stack.query("SELECT state FROM ntc_webhooks_webhookevent") == [("processed",)]
+    assert _state_of_last_event(stack) == "processed"
     assert stack.count_periods(payment) == 1
 
 
@@ -67,3 +67,8 @@ def test_the_bare_machine_continues_where_it_was_killed(tmp_path):
         road.arrive(payment)
         receipts = [each for each in road.messages() if "Asante" in each["body"]]
         assert len(receipts) == 1
+
+
+def _state_of_last_event(stack: Stack) -> str:
+    rows = stack.query("SELECT state FROM ntc_webhooks_webhookevent ORDER BY id DESC LIMIT 1")
+    return str(rows[0][0])
