@@ -10,6 +10,7 @@ from django.utils import timezone
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.services import bring_forward, enqueue_recurring, run_due_jobs
 from ntc_notify import services
+from ntc_notify.errors import ContentGone
 from ntc_notify.models import DeliveryAttempt, Message
 from ntc_notify.providers.mailbox import read_mailbox
 from ntc_notify.signals import message_delivered, message_failed
@@ -249,6 +250,38 @@ def test_expired_code_is_never_sent(sms_company, code, heard):
     assert sms_company.received == []
     assert state_of(message) == MessageState.EXPIRED
     assert heard == [(MessageState.EXPIRED, message.uid)]
+
+
+def test_code_that_expires_while_it_is_rendered_is_not_sent_either(sms_company):
+    def dawdle() -> str:
+        Message.objects.update(expires_at=Now())
+        return "481516"
+
+    CODES["c1"] = dawdle
+    message = send_code_by_sms()
+    run_due_jobs()
+
+    assert sms_company.received == []
+    assert state_of(message) == MessageState.QUEUED
+
+    run_now()
+
+    assert sms_company.received == []
+    assert state_of(message) == MessageState.EXPIRED
+
+
+def test_message_that_another_worker_took_meanwhile_is_not_canceled(sms_company, caplog):
+    def lose() -> str:
+        Message.objects.update(state=MessageState.ACCEPTED)
+        raise ContentGone
+
+    CODES["c1"] = lose
+    message = send_code_by_sms()
+
+    services.deliver(message.pk)
+
+    assert state_of(message) == MessageState.ACCEPTED
+    assert not [record for record in caplog.records if record.message == "message.ended"]
 
 
 def test_code_is_read_when_it_is_sent_and_stored_nowhere(sms_company, code):

@@ -234,6 +234,27 @@ def test_late_refusal_is_recorded_but_moves_nothing(sms_company):
     assert message.attempts.get().outcome == Outcome.RETRY
 
 
+def test_late_refusal_does_not_touch_the_second_copy_on_its_way(sms_company):
+    CODES["c1"] = "481516"
+    message = send_code_by_sms()
+
+    def answer_late(sms):
+        with pytest.raises(RetryLater):
+            take_over(message)
+        message.attempts.create(provider="alpha", provider_uid=sms.provider_uid)
+        Message.objects.update(state=MessageState.SENDING)
+        return SendOutcome.refused("no such number")
+
+    sms_company.answers = [answer_late]
+    services.deliver(message.pk)
+
+    assert Message.objects.get().state == MessageState.SENDING
+    assert [attempt.outcome for attempt in message.attempts.all()] == [
+        Outcome.REFUSED,
+        Outcome.OPEN,
+    ]
+
+
 def test_living_worker_is_left_alone(sms_company):
     message = send_receipt_by_sms()
 

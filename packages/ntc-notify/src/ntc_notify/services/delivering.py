@@ -334,7 +334,7 @@ def _move(message: Message, state: MessageState, reason: str, *, was: MessageSta
         state=state, error=reason, claimed_until=None, updated_at=Now()
     )
     if moved and state in _ANNOUNCED:
-        enqueue(ANNOUNCE_JOB, message.pk, str(state), dedupe_key=f"{message.pk}:{state}")
+        enqueue(ANNOUNCE_JOB, message.pk, str(state))
     return bool(moved)
 
 
