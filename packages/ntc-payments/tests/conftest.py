@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
+import secrets
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -11,15 +15,47 @@ from ntc_core.money import Money
 from ntc_core.testing.plugin import make_user
 from ntc_payments import services
 from ntc_payments.models import Payment
-from ntc_payments.testing import RunningSimulator, running_simulator
+from ntc_payments.simulator.callbacks import CallbackSender
+from ntc_payments.simulator.faults import FaultDial, Faults
+from ntc_payments.simulator.server import SimulatorServer
+from ntc_payments.simulator.store import Store
+from ntc_payments.testing import RunningSimulator
 
 StartPayment = Callable[..., Payment]
+
+
+@contextmanager
+def listening_simulator(*, prompt_seconds: float = 120) -> Iterator[RunningSimulator]:
+    """Run the pretend company in threads of this process, where its coverage is measured.
+
+    It is reached over its socket all the same.
+    """
+    api_key, secret = secrets.token_hex(16), secrets.token_hex(32)
+    store = Store(":memory:", prompt_seconds=prompt_seconds)
+    dial = FaultDial(Faults())
+    server = SimulatorServer(("127.0.0.1", 0), store=store, dial=dial, api_key=api_key)
+    callbacks = CallbackSender(store=store, dial=dial, secret=secret)
+    serving = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    serving.start()
+    callbacks.start()
+    options = {
+        "base_url": f"http://127.0.0.1:{server.server_address[1]}",
+        "api_key": api_key,
+        "webhook_secret": secret,
+        "total_timeout_seconds": 1.0,
+    }
+    yield RunningSimulator(options=options, pid=os.getpid())
+    callbacks.stop()
+    server.shutdown()
+    serving.join()
+    server.server_close()
+    store.close()
 
 
 @pytest.fixture(scope="session")
 def company() -> Iterator[RunningSimulator]:
     """Run one pretend company for all tests; it calls nobody back."""
-    with running_simulator(total_timeout_seconds=1.0) as running:
+    with listening_simulator() as running:
         yield running
 
 

@@ -19,6 +19,7 @@ import pytest
 from ntc_payments.simulator.callbacks import sign
 from ntc_payments.simulator.faults import Faults, InvalidFault
 from ntc_payments.testing import RunningSimulator, running_simulator
+from tests.conftest import listening_simulator
 
 ORDER = {"reference": "A1", "amount": 500, "currency": "TZS", "phone": "255712345678"}
 
@@ -97,7 +98,7 @@ def merchant():
 @pytest.fixture
 def fresh():
     """Run a company with empty books."""
-    with running_simulator() as running:
+    with listening_simulator() as running:
         yield running
 
 
@@ -188,7 +189,7 @@ def test_books_survive_a_restart(tmp_path):
 def test_prompt_that_nobody_answers_expires_and_says_so(merchant):
     """With a callback, as for every other end."""
     shop = merchant()
-    with running_simulator(prompt_seconds=0.3) as simulator:
+    with listening_simulator(prompt_seconds=0.3) as simulator:
         call(simulator, "POST", "/v1/collections", {**ORDER, "callback_url": shop.url})
         [(_, body)] = shop.wait_for(1)
 
@@ -302,8 +303,7 @@ def test_kill_is_survived_by_the_books(tmp_path):
     state = tmp_path / "books.sqlite3"
     with running_simulator(state=state) as first:
         call(first, "POST", "/v1/collections", ORDER)
-        first.process.send_signal(signal.SIGKILL)
-        first.process.wait(timeout=10)
+        os.kill(first.pid, signal.SIGKILL)
     with running_simulator(state=state) as second:
         assert len(second.prompts()) == 1
 

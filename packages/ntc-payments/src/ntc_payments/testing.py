@@ -35,9 +35,14 @@ __all__ = ["RunningSimulator", "running_simulator", "simulator"]
 class RunningSimulator:
     """The pretend company, and its phone and fault dial in your hands."""
 
-    base_url: str
+    #: What NTC_PAYMENT_PROVIDERS["simulator"] needs to talk to it.
     options: dict[str, Any]
-    process: subprocess.Popen[str]
+    pid: int
+
+    @property
+    def base_url(self) -> str:
+        """Where it listens."""
+        return str(self.options["base_url"])
 
     def prompts(self, *, waiting_only: bool = True) -> list[dict[str, Any]]:
         """Return the prompts on all phones, newest first."""
@@ -61,12 +66,6 @@ class RunningSimulator:
     def turn_dial(self, **faults: Any) -> None:
         """Set the faults; what is left out is off. See docs/providers/simulator.md."""
         self._call("PUT", "/faults", faults)
-
-    def stop(self) -> None:
-        """End the process as an operator would."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        self.process.wait(timeout=10)
 
     def _answer(self, reference: str, answer: str) -> dict[str, Any]:
         uid = self.prompts_of(reference)[0]["uid"]
@@ -114,23 +113,19 @@ def running_simulator(
             stdout=subprocess.PIPE,
             text=True,
         )
-        running = RunningSimulator(
-            base_url="",
-            options={
+        try:
+            provider_options = {
+                "base_url": _wait_for_address(process),
                 "api_key": api_key,
                 "webhook_secret": secret,
                 "callback_url": callback_url,
                 **options,
-            },
-            process=process,
-        )
-        try:
-            running.base_url = running.options["base_url"] = _wait_for_address(process)
-            yield running
+            }
+            yield RunningSimulator(options=provider_options, pid=process.pid)
         finally:
-            running.stop()
-            if process.stdout is not None:
-                process.stdout.close()
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=10)
 
 
 def _wait_for_address(process: subprocess.Popen[str]) -> str:
