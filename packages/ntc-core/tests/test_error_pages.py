@@ -35,7 +35,9 @@ def test_an_unknown_api_url_is_an_envelope_to_everybody(client, settings, debug,
 def test_an_unknown_url_elsewhere_is_a_page_only_to_a_browser(client, settings, debug):
     settings.DEBUG = debug
 
-    assert_error(client.get("/nothing/", headers={"Accept": "*/*"}), 404, "not_found")
+    error = client.get("/nothing/", headers={"Accept": "*/*"})
+    assert_error(error, 404, "not_found")
+    assert error.headers["Content-Length"] == str(len(error.content))
     assert_error(client.get("/nothing/"), 404, "not_found")
     page = client.get("/nothing/", headers={"Accept": BROWSER})
     assert page.headers["Content-Type"].startswith("text/html")
@@ -129,6 +131,32 @@ def test_a_form_that_is_too_large_is_413(client, setting, data):
 def test_a_nul_in_the_url_is_400(client, url):
     """PostgreSQL refuses NUL with an exception, which would be a 500."""
     assert_error(client.get(url), 400, "bad_request")
+
+
+@debug_or_not
+@pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
+def test_a_missing_slash_is_explained_not_redirected(client, settings, debug, method):
+    """A redirect would turn the POST into a GET, and with DEBUG Django raises."""
+    settings.DEBUG = debug
+
+    response = getattr(client, method)(f"{API}echo", {"a": 1}, content_type="application/json")
+
+    body = assert_error(response, 404, "not_found")
+    assert "slash" in body["message"]
+    assert client.get(f"{API}echo").status_code == 301
+    assert_error(getattr(client, method)(f"{API}nothing"), 404, "not_found")
+
+
+def test_a_body_without_a_length_is_refused_rather_than_ignored(client):
+    response = client.post(
+        f"{API}echo/",
+        {"a": 1},
+        content_type="application/json",
+        headers={"Transfer-Encoding": "chunked"},
+        CONTENT_LENGTH="",
+    )
+
+    assert_error(response, 411, "length_required")
 
 
 def test_text_that_only_looks_like_a_nul_is_fine(client):

@@ -35,6 +35,7 @@ ERROR_CODES: dict[int, tuple[str, str]] = {
     405: ("method_not_allowed", "This method is not allowed here."),
     406: ("not_acceptable", "The answer cannot be given in a form that the Accept header allows."),
     409: ("conflict", "This cannot be done in the present state."),
+    411: ("length_required", "Send the body with a Content-Length."),
     413: ("too_large", "The request body is too large."),
     415: ("unsupported_media_type", "Send the body as application/json."),
     422: ("unprocessable", "The request contradicts an earlier one."),

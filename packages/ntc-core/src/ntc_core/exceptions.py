@@ -94,8 +94,14 @@ def wants_envelope(request: HttpRequest) -> bool:
 def json_error(status: int, *, code: str | None = None, message: str | None = None) -> HttpResponse:
     """Return the error envelope as a plain Django response, for code outside DRF."""
     code = code or code_for_status(status)
-    body = _single_error(code, message or message_for_status(status))
-    return HttpResponse(encode_json(body), status=status, content_type="application/json")
+    body = encode_json(_single_error(code, message or message_for_status(status)))
+    return HttpResponse(
+        body,
+        status=status,
+        content_type="application/json",
+        # The middleware that would add it may be further in than our caller.
+        headers={"Content-Length": str(len(body))},
+    )
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:

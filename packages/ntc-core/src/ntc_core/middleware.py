@@ -20,8 +20,10 @@ from http import HTTPStatus
 from typing import Any, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.urls import is_valid_path
 from django.utils.functional import LazyObject, empty
 
 from ntc_core.exceptions import json_error, wants_envelope
@@ -39,6 +41,7 @@ REQUEST_ID_HEADER = "X-Request-ID"
 _ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 # Asked every few seconds by the platform: their lines would drown all others.
 _QUIET_PATHS = ("/health/",)
+_UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 # What Django's error pages come as; everything else is an answer somebody meant.
 _PAGE_TYPES = frozenset({"text/html", "text/plain"})
 
@@ -116,19 +119,22 @@ class EnvelopeErrorsMiddleware(_Middleware):
 
     Under NTC_API_PREFIXES always, elsewhere unless the client asks for HTML, so that a browser
     on /admin/ still gets pages. Logging and `got_request_exception` have happened by then.
-    Also refuses NUL characters in the URL, which PostgreSQL would answer with an exception.
+    Also refuses, with a sentence that helps, what would end badly further in: a NUL character
+    in the URL, a body without a length, a POST to a URL without its last slash.
     """
 
     def answer(self, request: HttpRequest) -> HttpResponseBase:
         """Turn an error page into JSON."""
-        if _has_nul(request):
-            return json_error(HTTPStatus.BAD_REQUEST, message="The URL has a NUL character.")
+        refusal = _refusal(request)
+        if refusal is not None:
+            return refusal
         return _as_envelope(request, cast("HttpResponseBase", self.get_response(request)))
 
     async def answer_async(self, request: HttpRequest) -> HttpResponseBase:
         """Do the same under ASGI."""
-        if _has_nul(request):
-            return json_error(HTTPStatus.BAD_REQUEST, message="The URL has a NUL character.")
+        refusal = _refusal(request)
+        if refusal is not None:
+            return refusal
         return _as_envelope(request, cast("HttpResponseBase", await self.get_response(request)))
 
 
@@ -162,8 +168,32 @@ def _known_user(request: HttpRequest) -> str | None:
     return str(getattr(user, "uid", None) or user.pk)
 
 
-def _has_nul(request: HttpRequest) -> bool:
-    return "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", "")
+def _refusal(request: HttpRequest) -> HttpResponse | None:
+    """Return the answer to a request that must not go further in, else None."""
+    if "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
+        # PostgreSQL refuses NUL with an exception.
+        return json_error(HTTPStatus.BAD_REQUEST, message="The URL has a NUL character.")
+    if "Transfer-Encoding" in request.headers and not request.META.get("CONTENT_LENGTH"):
+        # REST framework reads no body without a length: it would be silently ignored.
+        return json_error(HTTPStatus.LENGTH_REQUIRED)
+    if request.method in _UNSAFE_METHODS and not request.path_info.endswith("/"):
+        return _refusal_of_missing_slash(request)
+    return None
+
+
+def _refusal_of_missing_slash(request: HttpRequest) -> HttpResponse | None:
+    """Return a 404 that names the right URL.
+
+    CommonMiddleware would redirect, which turns a POST into a GET; with DEBUG it raises.
+    """
+    with_slash = f"{request.path_info}/"
+    if (
+        not settings.APPEND_SLASH
+        or is_valid_path(request.path_info)
+        or not is_valid_path(with_slash)
+    ):
+        return None
+    return json_error(HTTPStatus.NOT_FOUND, message="Not found: the URL must end with a slash.")
 
 
 def _as_envelope(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

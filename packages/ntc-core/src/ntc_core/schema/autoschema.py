@@ -163,6 +163,7 @@ class AutoSchema(SpectacularAutoSchema):
             statuses.add(HTTPStatus.NOT_FOUND)
         if self.method in _BODY_METHODS:
             statuses |= {
+                HTTPStatus.LENGTH_REQUIRED,
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             }

@@ -63,17 +63,22 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 @pytest.fixture
 def api_client() -> APIClient:
     """Return DRF's test client; it sends JSON, and a view's bug is a 500 as for a real client."""
-    from rest_framework.test import APIClient
-
-    client = APIClient(raise_request_exception=False)
-    client.default_format = "json"
-    return client
+    return make_client()
 
 
 @pytest.fixture
 def user(db: None) -> Model:  # noqa: ARG001 - opens the database
     """Return a saved user of whatever model AUTH_USER_MODEL names; override it to choose."""
     return make_user()
+
+
+def make_client() -> APIClient:
+    """Return what the fixture `api_client` returns."""
+    from rest_framework.test import APIClient
+
+    client = APIClient(raise_request_exception=False)
+    client.default_format = "json"
+    return client
 
 
 def make_user(**values: Any) -> Model:
@@ -92,12 +97,13 @@ def make_user(**values: Any) -> Model:
 
 
 @pytest.fixture
-def signed_in_client(api_client: APIClient, user: Model) -> APIClient:
-    """Return a client that sends a real access token of `user`."""
+def signed_in_client(user: Model) -> APIClient:
+    """Return a client of its own, beside `api_client`, that sends a real access token of `user`."""
     from ntc_core.auth.services import sign_in
 
-    api_client.credentials(HTTP_AUTHORIZATION=f"Bearer {sign_in(user=user).access}")
-    return api_client
+    client = make_client()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {sign_in(user=user).access}")
+    return client
 
 
 @pytest.fixture
