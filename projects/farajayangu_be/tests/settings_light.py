@@ -6,3 +6,4 @@ from farajayangu_be.settings.base import *  # noqa: F403 - settings inherit this
 
 SECRET_KEY = secrets.token_urlsafe(64)
 NTC_JWT_KEYS = [secrets.token_urlsafe(48)]
+NTC_OUTBOX_RUNNER = "manual"

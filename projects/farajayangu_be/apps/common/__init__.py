@@ -1,1 +1,1 @@
-"""What belongs to no single app: the development server, the demo data, the project's checks."""
+"""What belongs to no single app: the development server and the demo data."""

@@ -1,4 +1,4 @@
-"""The app that ties the project together at start-up."""
+"""The app that brings the development commands."""
 
 from __future__ import annotations
 
@@ -8,13 +8,7 @@ __all__ = ["CommonConfig"]
 
 
 class CommonConfig(AppConfig):
-    """Connects the packages to each other once all of them are loaded."""
+    """It has no tables."""
 
     name = "apps.common"
     label = "common"
-
-    def ready(self) -> None:
-        """Connect the receivers and register the checks: importing them does it."""
-        from farajayangu_be import receivers  # noqa: F401, PLC0415
-
-        from apps.common import checks  # noqa: F401, PLC0415

@@ -1,6 +1,7 @@
 """Plans are edited here; subscriptions and what paid for them are only read.
 
-The signatures are Django's, whether a method needs every argument or not (ARG002).
+The signatures are Django's, whether a method needs every argument or not (ARG002), and so
+are the classes, which take no parameters while the program runs (type-arg).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ __all__ = ["PlanAdmin", "SubscriptionAdmin"]
 
 
 @admin.register(Plan)
-class PlanAdmin(admin.ModelAdmin):
+class PlanAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """What is on sale."""
 
     list_display = ["code", "name_en", "price", "period_days", "is_active", "order"]
@@ -24,13 +25,14 @@ class PlanAdmin(admin.ModelAdmin):
     search_fields = ["code", "name_en", "name_sw"]
 
 
-class SubscriptionPeriodInline(admin.TabularInline):
+class SubscriptionPeriodInline(admin.TabularInline):  # type: ignore[type-arg]
     """The periods of a subscription, each with its payment."""
 
     model = SubscriptionPeriod
     extra = 0
     can_delete = False
-    fields = readonly_fields = ["plan", "starts_at", "ends_at", "payment_uid"]
+    fields = ("plan", "starts_at", "ends_at", "payment_uid")
+    readonly_fields = fields
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
         """Time is granted by a payment only."""
@@ -38,7 +40,7 @@ class SubscriptionPeriodInline(admin.TabularInline):
 
 
 @admin.register(Subscription)
-class SubscriptionAdmin(admin.ModelAdmin):
+class SubscriptionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Who may use the service until when."""
 
     list_display = ["user", "plan", "starts_at", "ends_at", "active"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
@@ -17,6 +17,8 @@ from .models import Plan, Subscription, SubscriptionPeriod
 if TYPE_CHECKING:
     from ntc_payments.models import Payment
 
+    from apps.accounts.models import User
+
 __all__ = ["PURPOSE", "grant_paid_period", "subscribe"]
 
 #: The `purpose` of the payments this app asks for.
@@ -25,7 +27,7 @@ PURPOSE = "subscription"
 
 def subscribe(
     *,
-    user: Any,
+    user: User,
     plan_uid: UUID,
     method: str,
     idempotency_key: str,
@@ -35,12 +37,14 @@ def subscribe(
 ) -> Payment:
     """Ask the user for the price of the plan; the time is granted when the payment succeeds.
 
-    What is sold is written into the payment, so a later change of the plan does not change
-    what this payer gets.
+    `phone` is the one that pays: the user's own unless they name another. What is sold is
+    written into the payment, so a later change of the plan does not change what this payer
+    gets.
 
     Raises:
         InvalidInput: the plan is not on sale, or the payment cannot be made like that.
-        Conflict, Unprocessable: the idempotency key is in use, or was used for something else.
+        Unprocessable: the idempotency key was used for something else.
+        Unavailable: no payment provider is configured.
     """
     plan = selectors.get_plan_on_sale(uid=plan_uid)
     return payments.start_payment(
@@ -48,7 +52,7 @@ def subscribe(
         money=plan.price,
         method=method,
         provider=provider,
-        phone=phone,
+        phone=phone or user.phone,
         purpose=PURPOSE,
         description=plan.name_in(user.language),
         return_url=return_url,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import TYPE_CHECKING, cast
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from ntc_core.response_wrapper import success_response
@@ -23,6 +24,9 @@ from .serializers import (
     SubscribeOutput,
     SubscriptionOutput,
 )
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
 
 __all__ = ["MySubscriptionView", "PlanListView", "SubscribeView"]
 
@@ -58,17 +62,17 @@ class SubscribeView(APIView):
             )
         ],
     )
-    @documented_errors(422)
+    @documented_errors(422, 503)
     def post(self, request: Request) -> Response:
         """Start paying for a plan; the subscription is active once the payment succeeds."""
         form = SubscribeInput(data=request.data)
         form.is_valid(raise_exception=True)
         choice = form.validated_data
         payment = services.subscribe(
-            user=request.user,
+            user=cast("User", request.user),
             plan_uid=choice.pop("plan"),
             idempotency_key=request.headers.get("Idempotency-Key") or str(uuid.uuid4()),
-            **{"phone": request.user.phone, **choice},
+            **choice,
         )
         return success_response(
             SubscribeOutput({"payment": payment}).data, message="Payment started.", status=201

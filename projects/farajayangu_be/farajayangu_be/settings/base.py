@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "apps.accounts",
     "apps.subscriptions",
     "apps.common",
+    "farajayangu_be",
 ]
 
 MIDDLEWARE = [

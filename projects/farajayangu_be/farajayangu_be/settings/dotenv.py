@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .environment import Environment
+import environ
 
 __all__: list[str] = []
 
 DOTENV = Path(__file__).resolve().parents[4] / ".env"
 
 if DOTENV.is_file():
-    Environment.read_env(DOTENV)
+    environ.Env.read_env(DOTENV)

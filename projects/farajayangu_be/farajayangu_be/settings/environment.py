@@ -22,17 +22,20 @@ def refuse(name: str, problem: str, *, expected: str) -> ImproperlyConfigured:
     return ImproperlyConfigured(f"{name} {problem}. Expected {expected}; see .env.example.")
 
 
-class Environment(environ.FileAwareEnv):
+class Environment:
     """django-environ's files and URL parsers, with reads that explain themselves.
 
-    Values are taken as they are: `Env.__call__` would read a leading "$" as the name of
-    another variable, which breaks every generated secret that happens to start with one.
+    Values are taken as they are: a call of `environ.Env` would read a leading "$" as the name
+    of another variable, which breaks every generated secret that happens to start with one.
     """
+
+    def __init__(self) -> None:
+        self._values = environ.FileAwareEnv().ENVIRON
 
     def text(self, name: str, *, default: str = "") -> str:
         """Return the value without surrounding white space, else the default."""
         try:
-            value = self.ENVIRON[name].strip()
+            value = str(self._values[name]).strip()
         except KeyError:
             return default
         except OSError as error:
@@ -108,7 +111,7 @@ class Environment(environ.FileAwareEnv):
         if scheme == "sqlite":
             return sqlite_database(value)
         try:
-            database = self.db_url_config(value)
+            database = environ.Env.db_url_config(value)
         except ValueError as error:
             raise refuse(name, "cannot be read as a URL", expected=expected) from error
         if not database.get("NAME"):

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.utils import timezone
-from ntc_payments.models import Payment
+from ntc_payments import services as payments
+from ntc_payments.selectors import get_payment
+from ntc_payments.types import Claim, Observation, Source
 
 from apps.accounts.models import User
+from apps.subscriptions import services
 from apps.subscriptions.models import Plan
-from apps.subscriptions.services import PURPOSE
 
-PaidFor = Callable[..., Payment]
+if TYPE_CHECKING:
+    from ntc_payments.models import Payment
+
+PaidFor = Callable[..., "Payment"]
 
 
 @pytest.fixture
@@ -38,27 +43,32 @@ def week(db: None) -> Plan:
 
 @pytest.fixture
 def paid_for(user: User) -> PaidFor:
-    """Return a function that makes a succeeded payment for a plan."""
+    """Return a function that sells a plan to the user and says that the money came."""
 
-    def make(plan: Plan, *, payer: User = user, **values: object) -> Payment:
-        now = timezone.now()
-        fields = {
-            "payer": payer,
-            "amount_minor": plan.amount_minor,
-            "currency": plan.currency,
-            "method": "mobile_push",
-            "purpose": PURPOSE,
-            "description": plan.name_sw,
-            "status": "succeeded",
-            "succeeded_at": now,
-            "idempotency_key": secrets.token_hex(8),
-            "fingerprint": secrets.token_hex(32),
-            "metadata": {"plan": str(plan.uid), "period_days": plan.period_days},
-            "expires_at": now + timedelta(minutes=30),
-        }
-        return Payment.objects.create(**{**fields, **values})
+    def pay(plan: Plan, *, payer: User = user) -> Payment:
+        return settle(
+            services.subscribe(
+                user=payer,
+                plan_uid=plan.uid,
+                method="mobile_push",
+                idempotency_key=secrets.token_hex(8),
+            )
+        )
 
-    return make
+    return pay
+
+
+def settle(payment: Payment) -> Payment:
+    """Apply what a company's webhook would say; the announcement waits in the outbox."""
+    attempt = payment.current_attempt
+    payments.apply_observation(
+        attempt_id=attempt.pk,
+        observation=Observation(
+            reference=attempt.reference, claim=Claim.SUCCESS, money=payment.money
+        ),
+        source=Source.WEBHOOK,
+    )
+    return get_payment(uid=payment.uid)
 
 
 def make_user(phone: str, **values: object) -> User:

@@ -9,19 +9,20 @@ import pytest
 import time_machine
 from django.db import connection, transaction
 from django.utils import timezone
-from ntc_payments.models import Payment
+from ntc_core.money import Money
+from ntc_payments import services as payments
 from ntc_payments.signals import payment_late_success, payment_succeeded
 
 from apps.subscriptions.models import Subscription, SubscriptionPeriod
-from apps.subscriptions.services import grant_paid_period
+from apps.subscriptions.services import grant_paid_period, subscribe
 
-from .conftest import make_plan, make_user
+from .conftest import make_plan, make_user, settle
 
 
 def announce(payment):
     """Send what the packages send, in a transaction as they do."""
     with transaction.atomic():
-        payment_succeeded.send(sender=Payment, payment=payment, attempt=None)
+        payment_succeeded.send(sender=type(payment), payment=payment, attempt=None)
 
 
 @time_machine.travel("2026-11-25 12:00:00Z", tick=False)
@@ -88,15 +89,25 @@ def test_a_late_success_grants_once_through_the_success_that_follows_it(user, pl
     payment = paid_for(plan)
 
     with transaction.atomic():
-        payment_late_success.send(sender=Payment, payment=payment, attempt=None)
+        payment_late_success.send(sender=type(payment), payment=payment, attempt=None)
     assert not Subscription.objects.exists()
     announce(payment)
 
     assert SubscriptionPeriod.objects.get().payment_uid == payment.uid
 
 
-def test_a_payment_for_something_else_grants_nothing(plan, paid_for):
-    announce(paid_for(plan, purpose="donation", metadata={}))
+def test_a_payment_for_something_else_grants_nothing(user):
+    payment = payments.start_payment(
+        payer=user,
+        money=Money(minor=100_000, currency="TZS"),
+        method="mobile_push",
+        phone=user.phone,
+        purpose="donation",
+        description="Mchango",
+        idempotency_key="donation-1",
+    )
+
+    announce(settle(payment))
 
     assert not Subscription.objects.exists()
 
@@ -113,8 +124,10 @@ def test_each_user_has_their_own(user, plan, paid_for):
 
 def test_what_the_announcement_writes_goes_back_with_it(plan, paid_for):
     """A receiver that fails later must not leave the time granted without its receipt."""
+    payment = paid_for(plan)
+
     with transaction.atomic():
-        payment_succeeded.send(sender=Payment, payment=paid_for(plan), attempt=None)
+        payment_succeeded.send(sender=type(payment), payment=payment, attempt=None)
         transaction.set_rollback(True)
 
     assert not Subscription.objects.exists()
@@ -125,33 +138,23 @@ def test_what_the_announcement_writes_goes_back_with_it(plan, paid_for):
 def test_parallel_announcements_of_two_payments_grant_each_once():
     """Eight threads, two payments of one user: exactly two periods, one after the other."""
     plan, user = make_plan("sambamba"), make_user("+255754100003")
-    now = timezone.now()
-    payments = [
-        Payment.objects.create(
-            payer=user,
-            amount_minor=plan.amount_minor,
-            currency="TZS",
-            method="mobile_push",
-            purpose="subscription",
-            description="x",
-            status="succeeded",
-            succeeded_at=now,
-            idempotency_key=f"key-{number}",
-            fingerprint="0" * 64,
-            metadata={"plan": str(plan.uid), "period_days": 30},
-            expires_at=now,
+    paid = [
+        settle(
+            subscribe(
+                user=user, plan_uid=plan.uid, method="mobile_push", idempotency_key=f"key-{number}"
+            )
         )
         for number in range(2)
     ]
 
-    def grant(payment: Payment) -> None:
+    def grant(payment) -> None:
         try:
             grant_paid_period(payment=payment)
         finally:
             connection.close()
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(grant, payments * 8))
+        list(pool.map(grant, paid * 8))
 
     first, second = SubscriptionPeriod.objects.all()
     assert second.starts_at == first.ends_at
