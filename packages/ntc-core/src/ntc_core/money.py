@@ -141,6 +141,8 @@ class Money:
         return other <= self
 
     def _require_same_currency(self, other: Money) -> None:
+        if not isinstance(other, Money):
+            raise TypeError(f"Money combines with Money, not with {type(other).__name__}.")
         if self.currency != other.currency:
             raise CurrencyMismatch(f"{self.currency} cannot be combined with {other.currency}.")
 

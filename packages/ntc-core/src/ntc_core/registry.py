@@ -35,9 +35,7 @@ class UnknownProvider(LookupError):
 class ProviderRegistry(Generic[ProviderT]):
     """The configured providers of one kind, each built once, at its first use."""
 
-    def __init__(
-        self, *, setting: str, base: type[ProviderT], known: Mapping[str, str]
-    ) -> None:
+    def __init__(self, *, setting: str, base: type[ProviderT], known: Mapping[str, str]) -> None:
         """Args:
         setting: name of the Django setting that holds the dict.
         base: every provider must be a subclass of it.
@@ -78,7 +76,10 @@ class ProviderRegistry(Generic[ProviderT]):
         options = dict(configuration[name])
         provider_class = self._load_class(name, options.pop("class", None))
         self._require_options(name, provider_class, options)
-        return provider_class(**options)
+        try:
+            return provider_class(**options)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{self.setting}[{name!r}]: {error}") from error
 
     def _load_class(self, name: str, path: str | None) -> type[ProviderT]:
         path = path or self.known.get(name)
@@ -102,8 +103,7 @@ class ProviderRegistry(Generic[ProviderT]):
     def _require_options(
         self, name: str, provider_class: type[ProviderT], options: Mapping[str, Any]
     ) -> None:
-        parameters = list(inspect.signature(provider_class).parameters.values())
-        allowed = {parameter.name for parameter in parameters}
+        parameters = inspect.signature(provider_class).parameters.values()
         for parameter in parameters:
             required = parameter.default is inspect.Parameter.empty
             if required and options.get(parameter.name) in (None, ""):
@@ -111,11 +111,12 @@ class ProviderRegistry(Generic[ProviderT]):
                     f"{self.setting}[{name!r}] has no {parameter.name!r}. "
                     f"Set {name.upper()}_{parameter.name.upper()}; see .env.example."
                 )
+        allowed = sorted(parameter.name for parameter in parameters)
         for option in options:
             if option not in allowed:
                 raise ImproperlyConfigured(
                     f"{self.setting}[{name!r}] has {option!r}, which {provider_class.__name__} "
-                    f"does not know. It knows: {', '.join(sorted(allowed))}."
+                    f"does not know. It knows: {', '.join(allowed)}."
                 )
 
     def _forget(self, *, setting: str, **_: Any) -> None:
