@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from ntc_core.money import Money
 from ntc_core.webhooks.types import VerifiedWebhook, WebhookRequest
-
 from ntc_payments.providers.base import PaymentProvider
 from ntc_payments.types import (
     AttemptRequest,

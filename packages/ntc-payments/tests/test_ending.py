@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.services import bring_forward, run_due_jobs
-
 from ntc_payments import services
 from ntc_payments.errors import CannotCancel
 from ntc_payments.models import PaymentAttempt

@@ -14,7 +14,6 @@ from ntc_core.outbox.services import bring_forward, run_due_jobs
 from ntc_core.testing import assert_error
 from ntc_core.webhooks.models import WebhookEvent
 from ntc_core.webhooks.services import replay_event
-
 from ntc_payments import services
 from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
 from ntc_payments.services.inbox import REMATCH_DELAYS_SECONDS
@@ -59,9 +58,7 @@ def deliver(simulator):
     def post(event: Any, *, seconds: float = 0, secret: str | None = None, **headers: str):
         body = event if isinstance(event, bytes) else json.dumps(event).encode()
         timestamp = str(int(time.time() + seconds))
-        signed = sign(
-            secret or simulator.options["webhook_secret"], timestamp=timestamp, body=body
-        )
+        signed = sign(secret or simulator.options["webhook_secret"], timestamp=timestamp, body=body)
         return Client().post(
             URL,
             body,

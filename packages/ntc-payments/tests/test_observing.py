@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ntc_core.money import Money
-from ntc_core.outbox.services import run_due_jobs
-
+from ntc_core.outbox.models import OutboxJob
+from ntc_core.outbox.services import bring_forward, run_due_jobs
 from ntc_payments import services, signals
 from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
 from ntc_payments.transitions import (
@@ -335,9 +335,6 @@ def test_failing_receiver_is_retried_and_counts_once(pending, announced):
         run_due_jobs()
         payment.refresh_from_db()
         assert payment.metadata == {}
-
-        from ntc_core.outbox.models import OutboxJob
-        from ntc_core.outbox.services import bring_forward
 
         bring_forward(OutboxJob.objects.filter(task="ntc_payments.announce"))
         run_due_jobs()

@@ -7,8 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 from ntc_core.outbox.models import OutboxJob
-from ntc_core.outbox.services import run_due_jobs
-
+from ntc_core.outbox.services import enqueue_recurring, run_due_jobs
 from ntc_payments import services
 from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
 from ntc_payments.services.schedule import (
@@ -214,8 +213,6 @@ def test_flood_of_hints_asks_once_in_five_seconds(on_the_phone):
 
 def test_recurring_sweep_is_registered(start, run_jobs):
     """The outbox runs it by itself, and nothing else has to be set up."""
-    from ntc_core.outbox.services import enqueue_recurring
-
     start()
     enqueue_recurring()
 

@@ -10,7 +10,6 @@ from django.db import transaction
 from django.utils import timezone
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.services import bring_forward, run_due_jobs
-
 from ntc_payments import services
 from ntc_payments.models import Payment, PaymentEvent
 from ntc_payments.services.schedule import LONGEST_SEND_DELAY_SECONDS, send_again_after_seconds

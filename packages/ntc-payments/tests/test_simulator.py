@@ -15,10 +15,10 @@ import urllib.request
 from typing import Any
 
 import pytest
-
 from ntc_payments.simulator.callbacks import sign
 from ntc_payments.simulator.faults import Faults, InvalidFault
 from ntc_payments.testing import RunningSimulator, running_simulator
+
 from tests.conftest import listening_simulator
 
 ORDER = {"reference": "A1", "amount": 500, "currency": "TZS", "phone": "255712345678"}

@@ -11,7 +11,6 @@ from ntc_core.errors import InvalidInput, Unavailable
 from ntc_core.money import Money
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.testing.plugin import make_user
-
 from ntc_payments import services
 from ntc_payments.errors import (
     AttemptInProgress,
@@ -66,9 +65,13 @@ def test_start_belongs_to_the_callers_transaction(start):
     """If the order is not written, neither is its payment."""
     user = make_user()
 
-    with pytest.raises(RuntimeError, match="order"), transaction.atomic():
+    @transaction.atomic
+    def order() -> None:
         start(payer=user)
         raise RuntimeError("the order failed")
+
+    with pytest.raises(RuntimeError, match="order"):
+        order()
 
     assert not Payment.objects.exists()
     assert not OutboxJob.objects.exists()

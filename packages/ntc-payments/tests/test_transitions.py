@@ -7,7 +7,6 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from ntc_payments.transitions import (
     ATTEMPT_MOVES,
     ATTEMPT_RANK,
@@ -202,9 +201,7 @@ def end_of(start: AttemptStatus, observations: list[tuple[Claim, Source]]) -> At
 
 @given(
     facts=st.lists(
-        st.tuples(
-            st.sampled_from(COMPANY_CLAIMS), st.sampled_from([Source.WEBHOOK, Source.POLL])
-        ),
+        st.tuples(st.sampled_from(COMPANY_CLAIMS), st.sampled_from([Source.WEBHOOK, Source.POLL])),
         min_size=1,
         max_size=4,
     ),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from ntc_core.money import Money
-
 from ntc_payments.types import Capabilities, Claim, Limit, Observation, PaymentMethod
 
 CAPABILITIES = Capabilities(

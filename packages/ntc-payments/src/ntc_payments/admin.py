@@ -138,7 +138,36 @@ class PaymentAttemptAdmin(ReadOnly, BaseAdmin):
     )
     list_filter = ("status", "provider", "settles", "created_at")
     search_fields = ("reference", "provider_ref", "payment__uid")
-    exclude = ("phone_e164",)
+    fields = (
+        "payment",
+        "provider",
+        "reference",
+        "provider_ref",
+        "method",
+        "masked_phone",
+        "money",
+        "status",
+        "settles",
+        "exclusive",
+        "sends",
+        "sent_at",
+        "lease_until",
+        "polls",
+        "last_polled_at",
+        "next_poll_at",
+        "not_found_count",
+        "checkout_url",
+        "failure_code",
+        "failure_message",
+        "created_at",
+        "updated_at",
+    )
+    readonly_fields = fields
+
+    @admin.display(description="phone")
+    def masked_phone(self, attempt: PaymentAttempt) -> str:
+        """Return enough to recognise the number."""
+        return mask_phone(attempt.phone_e164) if attempt.phone_e164 else "-"
 
 
 @admin.register(PaymentEvent)

@@ -102,9 +102,11 @@ class PaymentProviderOutput(serializers.Serializer[PaymentProvider]):
 
     name = serializers.CharField()
     title = serializers.CharField()
+    # Plain texts: one set of choices under two field names has no good name in OpenAPI.
     methods = serializers.ListField(
-        child=serializers.ChoiceField(choices=[word.value for word in PaymentMethod]),
+        child=serializers.CharField(),
         source="capabilities.methods",
+        help_text="Each is a possible `method` of a payment.",
     )
     currencies = serializers.ListField(
         child=serializers.CharField(), source="capabilities.currencies"
