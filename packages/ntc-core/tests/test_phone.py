@@ -8,7 +8,7 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ntc_core.phone import InvalidPhone, mask_email, mask_people, mask_phone, parse_phone
+from ntc_core.phone import InvalidPhone, mask_email, mask_phone, parse_phone
 
 E164 = "+255712345678"
 EN_DASH = "\N{EN DASH}"
@@ -175,32 +175,6 @@ def test_phone_is_masked(phone, masked):
 )
 def test_address_is_masked(address, masked):
     assert mask_email(address) == masked
-
-
-@pytest.mark.parametrize(
-    ("text", "masked"),
-    [
-        ("call +255712345678 now", "call +2557****678 now"),
-        ("call 0712 345 678.", "call 07****678."),
-        ("Key (phone)=(+255712345678) exists", "Key (phone)=(+2557****678) exists"),
-        ("card 4111-1111-1111-1111", "card 41****111"),
-        ("write to asha@duka.co.tz, please", "write to a***@d***, please"),
-        ("<asha@duka.co.tz>", "<a***@d***>"),
-        ("at 2026-11-25 there were 12 of 5000", "at 2026-11-25 there were 12 of 5000"),
-        ("uid 0199c5a0-7b1e-7a3c-9d43-123456789012", "uid 0199c5a0-7b1e-7a3c-9d43-123456789012"),
-        ("order A1234567890", "order A1234567890"),
-        ("", ""),
-    ],
-)
-def test_people_in_free_text_are_masked(text, masked):
-    assert mask_people(text) == masked
-
-
-@given(
-    st.from_regex(r"\+255[67][0-9]{8}", fullmatch=True), st.sampled_from([" ", "(", "=", '"', ":"])
-)
-def test_no_full_number_stays_in_free_text(phone, before):
-    assert phone not in mask_people(f"somebody{before}{phone} said so")
 
 
 def test_phone_needs_no_django():

@@ -103,7 +103,8 @@ class Money:
     @property
     def is_whole(self) -> bool:
         """Tell whether there is no fraction of a major unit."""
-        return self.minor % 10 ** CURRENCY_EXPONENTS[self.currency] == 0
+        minor_per_major: int = 10 ** CURRENCY_EXPONENTS[self.currency]
+        return self.minor % minor_per_major == 0
 
     def __str__(self) -> str:
         """Return the form people read: `TZS 5,000` or `TZS 5,000.50`."""

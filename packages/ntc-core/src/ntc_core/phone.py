@@ -10,13 +10,10 @@ import unicodedata
 
 import phonenumbers
 
-__all__ = ["InvalidPhone", "mask_email", "mask_people", "mask_phone", "parse_phone"]
+__all__ = ["InvalidPhone", "mask_email", "mask_phone", "parse_phone"]
 
 _LONGEST_SPELLING = 40
 _ALLOWED = re.compile(r"\+?[0-9 ()./-]+", re.ASCII)
-_EMAIL = re.compile(r"[^\s@<>\"'(),:;]+@[^\s@<>\"'(),:;]+")
-# Seven digits and more, with the separators people put between them; not an ISO date.
-_LONG_NUMBER = re.compile(r"(?<![\w+-])(?!\d{4}-\d\d-\d\d)\+?\d(?:[ .-]?\d){6,}(?![\w-])")
 
 
 class InvalidPhone(ValueError):
@@ -88,9 +85,3 @@ def mask_email(address: str) -> str:
     if not local or not domain:
         return "***"
     return f"{local[0]}***@{domain[0]}***"
-
-
-def mask_people(text: str) -> str:
-    """Mask every email address and every long number (phone, card, account) in free text."""
-    text = _EMAIL.sub(lambda match: mask_email(match[0]), text)
-    return _LONG_NUMBER.sub(lambda match: mask_phone(re.sub(r"[ .-]", "", match[0])), text)

@@ -98,7 +98,7 @@ class ProviderRegistry(Generic[ProviderT]):
             raise ImproperlyConfigured(
                 f"{self.setting}[{name!r}]: {path!r} is not a subclass of {self.base.__name__}."
             )
-        return cast("type[ProviderT]", loaded)
+        return loaded
 
     def _require_options(
         self, name: str, provider_class: type[ProviderT], options: Mapping[str, Any]

@@ -120,6 +120,14 @@ def test_staff_sees_the_event_without_the_people_in_it(row, admin_client):
     assert (row.state, row.event_type) == ("received", "payment.paid")
 
 
+def test_staff_sees_a_body_that_is_no_json_too(row, admin_client):
+    WebhookEvent.objects.update(body=b"MSISDN=0712345678&<b>\xff")
+
+    page = admin_client.get(reverse("admin:ntc_webhooks_webhookevent_change", args=[row.pk]))
+
+    assert "MSISDN=+2557****678&amp;&lt;b&gt;" in page.content.decode()
+
+
 def test_staff_cannot_invent_or_delete_events(row, admin_client):
     add = reverse("admin:ntc_webhooks_webhookevent_add")
     delete = reverse("admin:ntc_webhooks_webhookevent_delete", args=[row.pk])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -29,7 +29,7 @@ class OutboxJobAdmin(BaseAdmin):
     search_fields = ("uid", "request_id", "dedupe_key")
     date_hierarchy = "created_at"
     show_full_result_count = False
-    actions: ClassVar[list[str]] = ["retry_parked", "run_now"]
+    actions = ["retry_parked", "run_now"]
     fields = (
         "uid",
         "task",

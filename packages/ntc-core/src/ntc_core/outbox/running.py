@@ -16,11 +16,11 @@ from django.db import connection, transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
+from ntc_core.masking import mask_text
 from ntc_core.outbox.clock import seconds_from_now
 from ntc_core.outbox.jobs import Job, RetryLater, UnknownJob, get_job
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.signals import job_failed
-from ntc_core.phone import mask_people
 from ntc_core.request_id import bind_request_id
 
 __all__ = ["Claim", "claim", "run"]
@@ -205,8 +205,8 @@ def _backoff_seconds(claim: Claim) -> float:
 
 
 def _describe(error: Exception) -> str:
-    """Return class and text for the row and the log; people in the text are masked."""
-    return mask_people(f"{type(error).__qualname__}: {error}")[:LONGEST_ERROR]
+    """Return class and text for the row and the log, without people and secrets."""
+    return mask_text(f"{type(error).__qualname__}: {error}")[:LONGEST_ERROR]
 
 
 def _find_job(name: str) -> Job | None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+import json
+from typing import TYPE_CHECKING
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from ntc_core.phone import mask_people
+from ntc_core.masking import mask_text, mask_value
 from ntc_core.webhooks import services
 from ntc_core.webhooks.models import WebhookEvent
 
@@ -41,7 +42,7 @@ class WebhookEventAdmin(BaseAdmin):
     search_fields = ("uid", "dedupe_key", "request_id")
     date_hierarchy = "created_at"
     show_full_result_count = False
-    actions: ClassVar[list[str]] = ["replay"]
+    actions = ["replay"]
     fields = (
         "uid",
         "channel",
@@ -74,9 +75,15 @@ class WebhookEventAdmin(BaseAdmin):
 
     @admin.display(description="body (people masked)")
     def masked_body(self, event: WebhookEvent) -> str:
-        """Show the body without phone numbers, account numbers and addresses."""
-        text = bytes(event.body).decode(errors="replace")
-        return format_html("<pre>{}</pre>", mask_people(text)[:SHOWN_CHARACTERS])
+        """Show the body without the people and the secrets in it."""
+        body = bytes(event.body)
+        try:
+            content = mask_value("body", json.loads(body))
+        except (ValueError, RecursionError):
+            text = mask_text(body.decode(errors="replace"))
+        else:
+            text = json.dumps(content, indent=2, ensure_ascii=False)
+        return format_html("<pre>{}</pre>", text[:SHOWN_CHARACTERS])
 
     @admin.action(description="Run the job of these events again", permissions=["change"])
     def replay(self, request: HttpRequest, queryset: QuerySet[WebhookEvent]) -> None:

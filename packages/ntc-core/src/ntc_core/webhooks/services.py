@@ -13,10 +13,10 @@ from django.db.models.functions import Now
 
 from ntc_core.conf import core_settings
 from ntc_core.errors import NotFound
+from ntc_core.masking import mask_text
 from ntc_core.models import new_uid
 from ntc_core.outbox import enqueue
 from ntc_core.outbox.models import OutboxJob
-from ntc_core.phone import mask_people
 from ntc_core.request_id import get_request_id
 from ntc_core.webhooks.models import WebhookEvent
 from ntc_core.webhooks.types import VerifiedWebhook, WebhookRequest
@@ -101,7 +101,7 @@ def finish_event(event: WebhookEvent, *, state: str, error: str = "") -> None:
     WebhookEvent.objects.filter(pk=event.pk).update(
         state=state,
         attempts=F("attempts") + 1,
-        last_error=mask_people(error)[:LONGEST_ERROR],
+        last_error=mask_text(error)[:LONGEST_ERROR],
         processed_at=Now() if state in _END_STATES else None,
         updated_at=Now(),
     )

@@ -11,7 +11,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import IO, Any, ClassVar
+from typing import IO, Any
 
 from django.db import InterfaceError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
@@ -73,7 +73,7 @@ class WebhookView(View):
 
     channel: str
     job: str
-    http_method_names: ClassVar[list[str]] = ["post"]
+    http_method_names = ["post"]
 
     def get_verifier(self, provider_slug: str) -> WebhookVerifier:
         """Return the provider of that path, or raise `NotFound`."""

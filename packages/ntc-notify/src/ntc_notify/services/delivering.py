@@ -22,9 +22,9 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
+from ntc_core.masking import mask_text
 from ntc_core.outbox import RetryLater, enqueue
 from ntc_core.outbox.clock import seconds_from_now
-from ntc_core.phone import mask_people
 
 from ntc_notify import signals
 from ntc_notify.conf import Kind, get_kind
@@ -340,7 +340,7 @@ def _move(message: Message, state: MessageState, reason: str, *, was: MessageSta
 
 def _mask(reason: str, message: Message) -> str:
     """Return the provider's words without the person; servers like to repeat the address."""
-    return mask_people(reason.replace(message.address, message.masked_address))[:LONGEST_ERROR]
+    return mask_text(reason.replace(message.address, message.masked_address))[:LONGEST_ERROR]
 
 
 def _fields(message: Message) -> dict[str, object]:

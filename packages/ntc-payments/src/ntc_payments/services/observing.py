@@ -13,7 +13,6 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
-from ntc_core.phone import mask_people
 
 from ntc_payments.conf import provider_registry
 from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
@@ -281,4 +280,4 @@ def ask_now(attempt: PaymentAttempt, *, now: datetime) -> None:
 
 def _short(text: str) -> str:
     """Return the company's text as a column takes it, people in it masked."""
-    return mask_people(text.replace("\x00", ""))[:LONGEST_FAILURE_MESSAGE]
+    return mask_text(text.replace("\x00", ""))[:LONGEST_FAILURE_MESSAGE]
