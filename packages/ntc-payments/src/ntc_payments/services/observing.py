@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from ntc_core.masking import mask_text
 
 from ntc_payments.conf import provider_registry
 from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
