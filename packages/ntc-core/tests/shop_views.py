@@ -345,6 +345,8 @@ async def hello_async(request):
     """Answer from a plain asynchronous view, or fail in it."""
     if "fail" in request.GET:
         raise RuntimeError(SECRET)
+    if "closed" in request.GET:
+        raise ClosedShop
     return HttpResponse("hello", content_type="text/plain")
 
 
@@ -356,6 +358,12 @@ def plain_view(request, kind):
         return response
     if kind == "denied":
         raise PermissionDenied
+    if kind == "closed":
+        raise ClosedShop
+    if kind == "sign-in":
+        raise errors.NotAuthenticated
+    if kind == "slow-down":
+        raise errors.RateLimited(retry_after_seconds=9)
     if kind == "form":
         return HttpResponse(request.POST.get("name", ""))
     raise RuntimeError(SECRET)

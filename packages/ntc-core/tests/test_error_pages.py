@@ -100,6 +100,17 @@ def test_permission_denied_outside_rest_framework_is_403(client):
     assert_error(client.get(f"{API}plain/denied/"), 403, "permission_denied")
 
 
+def test_a_domain_error_outside_rest_framework_is_the_same_error(client):
+    assert_error(client.get(f"{API}plain/closed/"), 409, "shop_closed")
+    sign_in = client.get(f"{API}plain/sign-in/")
+    assert_error(sign_in, 401, "not_authenticated")
+    assert sign_in.headers["WWW-Authenticate"] == "Bearer"
+    slow_down = client.get(f"{API}plain/slow-down/")
+    assert_error(slow_down, 429, "throttled")
+    assert slow_down.headers["Retry-After"] == "9"
+    assert client.get("/pages/closed/", headers={"Accept": BROWSER}).status_code == 500
+
+
 def test_a_failed_csrf_check_is_an_envelope():
     client = Client(enforce_csrf_checks=True)
 
@@ -157,6 +168,8 @@ def test_a_body_without_a_length_is_refused_rather_than_ignored(client):
     )
 
     assert_error(response, 411, "length_required")
+    plain = client.get(f"{API}hello-async/", headers={"Transfer-Encoding": "chunked"})
+    assert plain.status_code == 200
 
 
 def test_text_that_only_looks_like_a_nul_is_fine(client):
@@ -183,14 +196,16 @@ def test_it_is_the_same_under_asgi():
         return (
             await client.get(f"{API}hello-async/"),
             await client.get(f"{API}hello-async/?fail"),
+            await client.get(f"{API}hello-async/?closed"),
             await client.get(f"{API}nothing/"),
             await client.get(f"{API}hello/?a=%00"),
         )
 
-    fine, bug, unknown, nul = asyncio.run(ask())
+    fine, bug, closed, unknown, nul = asyncio.run(ask())
 
     assert fine.content == b"hello"
     assert_error(bug, 500, "server_error")
+    assert_error(closed, 409, "shop_closed")
     assert_error(unknown, 404, "not_found")
     assert_error(nul, 400, "bad_request")
 

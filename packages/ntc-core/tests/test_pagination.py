@@ -53,7 +53,7 @@ def test_the_page_size_is_the_client_s_up_to_100(api_client, shops, url, asked, 
     assert len(data["results"]) == given
 
 
-@pytest.mark.parametrize(("asked", "given"), [("7", 7), ("9" * 40, 100), ("-1", 20), ("x", 20)])
+@pytest.mark.parametrize(("asked", "given"), [("7", 7), ("007", 7), ("9" * 40, 100)])
 def test_the_limit_is_the_client_s_up_to_100(api_client, shops, asked, given):
     assert len(assert_success(api_client.get(f"{OFFSETS}?limit={asked}"))["results"]) == given
 
@@ -62,7 +62,37 @@ def test_an_offset_beyond_the_end_is_an_empty_page(api_client, shops):
     assert assert_success(api_client.get(f"{OFFSETS}?offset={'9' * 40}"))["results"] == []
 
 
-@pytest.mark.parametrize("page", ["0", "8", "-1", "x", "9" * 40])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "page=0",
+        "page=00",
+        "page=-1",
+        "page=x",
+        "page=",
+        "page=last",
+        "page=1.0",
+        "page=%EF%BC%91",
+        "page_size=0",
+        "page_size=x",
+        "page_size=",
+        "page_size=5&page_size=null",
+    ],
+)
+def test_a_number_that_is_none_is_named(api_client, shops, query):
+    assert_error(api_client.get(f"{PAGES}?{query}"), 400, "invalid", query.partition("=")[0])
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=-1", "limit=x", "offset=-1", "offset="])
+def test_a_limit_or_offset_that_is_none_is_named(api_client, shops, query):
+    assert_error(api_client.get(f"{OFFSETS}?{query}"), 400, "invalid", query.partition("=")[0])
+
+
+def test_a_cursor_s_page_size_that_is_none_is_named(api_client, shops):
+    assert_error(api_client.get(f"{CURSORS}?page_size=x"), 400, "invalid", "page_size")
+
+
+@pytest.mark.parametrize("page", ["8", "9" * 40, "9" * 5000])
 def test_a_page_that_is_not_there_is_404(api_client, shops, page):
     assert_error(api_client.get(f"{PAGES}?page={page}"), 404, "not_found")
 

@@ -161,6 +161,16 @@ def test_operations_say_how_to_sign_in(document):
     assert document["paths"][f"{API}/secret/"]["get"]["security"] == [{name: []}]
 
 
+def test_page_parameters_say_what_is_accepted(document):
+    def minimums(path):
+        parameters = document["paths"][f"{API}{path}"]["get"]["parameters"]
+        return {each["name"]: each["schema"].get("minimum") for each in parameters}
+
+    assert minimums("/shops/") == {"page": 1, "page_size": 1}
+    assert minimums("/shops-by-offset/") == {"limit": 1, "offset": 0}
+    assert minimums("/shops-by-cursor/") == {"cursor": None, "page_size": 1}
+
+
 def test_a_status_field_of_a_model_does_not_meet_our_constants():
     class OrderOutput(serializers.Serializer):
         status = serializers.ChoiceField(choices=["open", "paid"])

@@ -49,6 +49,7 @@ __all__ = [
     "handler404",
     "handler500",
     "json_error",
+    "json_error_of",
     "wants_envelope",
 ]
 
@@ -58,20 +59,17 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response | 
 
     The transaction of ATOMIC_REQUESTS is rolled back, as DRF does it.
     """
-    headers: dict[str, str] = {}
     if isinstance(exc, NtcError):
         status = exc.http_status
         body = _single_error(exc.code, exc.message, exc.attr)
-        if isinstance(exc, RateLimited):
-            headers["Retry-After"] = str(max(1, math.ceil(exc.retry_after_seconds)))
-        if status == HTTPStatus.UNAUTHORIZED:
-            headers["WWW-Authenticate"] = _authenticate_header(context)
+        headers = _headers_of(exc, authenticate=_authenticate_header(context))
     else:
         translated = _as_api_exception(exc)
         if translated is None:
             return None
         status = translated.status_code
         body = _api_exception_envelope(translated)
+        headers = {}
         if header := getattr(translated, "auth_header", None):
             headers["WWW-Authenticate"] = header
         if wait := getattr(translated, "wait", None):
@@ -94,14 +92,17 @@ def wants_envelope(request: HttpRequest) -> bool:
 def json_error(status: int, *, code: str | None = None, message: str | None = None) -> HttpResponse:
     """Return the error envelope as a plain Django response, for code outside DRF."""
     code = code or code_for_status(status)
-    body = encode_json(_single_error(code, message or message_for_status(status)))
-    return HttpResponse(
-        body,
-        status=status,
-        content_type="application/json",
-        # The middleware that would add it may be further in than our caller.
-        headers={"Content-Length": str(len(body))},
+    return _as_http_response(_single_error(code, message or message_for_status(status)), status)
+
+
+def json_error_of(error: NtcError) -> HttpResponse:
+    """Return a domain error as a plain Django response, for views outside DRF."""
+    response = _as_http_response(
+        _single_error(error.code, error.message, error.attr), error.http_status
     )
+    for name, value in _headers_of(error, authenticate="Bearer").items():
+        response.headers[name] = value
+    return response
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -195,6 +196,22 @@ def _message_of(errors: list[ErrorItem]) -> str:
 
 def _single_error(code: str, message: str, attr: str | None = None) -> Envelope:
     return error_envelope(message, [ErrorItem(code=code, detail=message, attr=attr)])
+
+
+def _as_http_response(envelope: Envelope, status: int) -> HttpResponse:
+    body = encode_json(envelope)
+    response = HttpResponse(body, status=status, content_type="application/json")
+    # The middleware that would add it may be further in than our caller.
+    response.headers["Content-Length"] = str(len(body))
+    return response
+
+
+def _headers_of(error: NtcError, *, authenticate: str) -> dict[str, str]:
+    if isinstance(error, RateLimited):
+        return {"Retry-After": str(max(1, math.ceil(error.retry_after_seconds)))}
+    if error.http_status == HTTPStatus.UNAUTHORIZED:
+        return {"WWW-Authenticate": authenticate}
+    return {}
 
 
 def _authenticate_header(context: Mapping[str, Any]) -> str:

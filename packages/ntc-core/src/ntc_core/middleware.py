@@ -25,8 +25,10 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import is_valid_path
 from django.utils.functional import LazyObject, empty
+from rest_framework.views import APIView
 
-from ntc_core.exceptions import json_error, wants_envelope
+from ntc_core.errors import NtcError
+from ntc_core.exceptions import json_error, json_error_of, wants_envelope
 from ntc_core.request_id import bind_request_id, new_request_id
 
 __all__ = [
@@ -119,9 +121,26 @@ class EnvelopeErrorsMiddleware(_Middleware):
 
     Under NTC_API_PREFIXES always, elsewhere unless the client asks for HTML, so that a browser
     on /admin/ still gets pages. Logging and `got_request_exception` have happened by then.
-    Also refuses, with a sentence that helps, what would end badly further in: a NUL character
-    in the URL, a body without a length, a POST to a URL without its last slash.
+    Domain errors of plain Django views become what they are in REST framework's. And it refuses,
+    with a sentence that helps, what would end badly further in: a NUL character in the URL, a
+    body without a length, a POST to a URL without its last slash.
     """
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., Any], _args: Any, _kwargs: Any
+    ) -> HttpResponse | None:
+        """Refuse a body that REST framework would silently ignore, having no length."""
+        has_length = bool(request.META.get("CONTENT_LENGTH"))
+        if "Transfer-Encoding" not in request.headers or has_length:
+            return None
+        is_rest_view = issubclass(getattr(view, "cls", object), APIView)
+        return json_error(HTTPStatus.LENGTH_REQUIRED) if is_rest_view else None
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Answer a domain error that a view outside REST framework raised."""
+        if isinstance(error, NtcError) and wants_envelope(request):
+            return json_error_of(error)
+        return None
 
     def answer(self, request: HttpRequest) -> HttpResponseBase:
         """Turn an error page into JSON."""
@@ -173,9 +192,6 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
     if "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
         # PostgreSQL refuses NUL with an exception.
         return json_error(HTTPStatus.BAD_REQUEST, message="The URL has a NUL character.")
-    if "Transfer-Encoding" in request.headers and not request.META.get("CONTENT_LENGTH"):
-        # REST framework reads no body without a length: it would be silently ignored.
-        return json_error(HTTPStatus.LENGTH_REQUIRED)
     if request.method in _UNSAFE_METHODS and not request.path_info.endswith("/"):
         return _refusal_of_missing_slash(request)
     return None
