@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from threading import Barrier
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import Model
 from ntc_core.auth import services
 from ntc_core.auth.errors import CodeInvalid, TokenInvalid
 from ntc_core.auth.models import AuthSession, OneTimeCode
@@ -21,11 +24,11 @@ pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 PHONE = "+255712345678"
 
 
-def at_once(call: Callable[[], Any], *, times: int) -> list[Any]:
-    """Call from that many threads, together; return the results, exceptions included."""
-    barrier = Barrier(times)
+def at_once(*calls: Callable[[], Any]) -> list[Any]:
+    """Make the calls from a thread each, together; return the results, exceptions included."""
+    barrier = Barrier(len(calls))
 
-    def run(_: int) -> Any:
+    def run(call: Callable[[], Any]) -> Any:
         try:
             barrier.wait(timeout=20)
             return call()
@@ -34,35 +37,73 @@ def at_once(call: Callable[[], Any], *, times: int) -> list[Any]:
         finally:
             connection.close()
 
-    with ThreadPoolExecutor(times) as pool:
-        return list(pool.map(run, range(times)))
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(run, calls))
 
 
-def redeem(code: str) -> OneTimeCode:
-    return services.redeem_code(purpose="registration", destination=PHONE, code=code)
+def redeem(code: str, *, subject: str = "") -> OneTimeCode:
+    """Redeem in a thread of its own, and leave no connection behind."""
+    try:
+        return services.redeem_code(
+            purpose="registration", destination=PHONE, code=code, subject=subject
+        )
+    finally:
+        connection.close()
+
+
+@contextmanager
+def locked(row: Model) -> Iterator[None]:
+    """Hold the row's lock, so that whoever wants to change it waits."""
+    with transaction.atomic():
+        type(row).objects.select_for_update().get(pk=row.pk)
+        yield
+
+
+def wait_until_blocked(count: int) -> None:
+    """Return once that many connections to this database wait for a lock."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_stat_clear_snapshot()")  # or the first answer is repeated
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            if cursor.fetchone()[0] >= count:
+                return
+        time.sleep(0.02)
+    raise TimeoutError(f"fewer than {count} connections wait for a lock")
 
 
 def test_twenty_parallel_wrong_guesses_count_exactly_five(issue):
     challenge = issue()
     guess = wrong(services.reveal_code(challenge.uid))
 
-    results = at_once(lambda: redeem(guess), times=20)
+    results = at_once(*[lambda: redeem(guess)] * 20)
 
     assert [type(result) for result in results] == [CodeInvalid] * 20
     challenge.refresh_from_db()
     assert challenge.tries == 5
 
 
-def test_parallel_right_codes_redeem_once(issue):
-    challenge = issue()
-    code = services.reveal_code(challenge.uid)
+def test_parallel_right_codes_redeem_once(issue, settings):
+    """Also when every one of them passed the comparison before the first was accepted."""
+    settings.NTC_CODE_MAX_TRIES = 12
+    for number in range(5):
+        challenge = issue(subject=str(number))
+        code = services.reveal_code(challenge.uid)
 
-    results = at_once(lambda: redeem(code), times=12)
+        with locked(challenge):
+            pool = ThreadPoolExecutor(12)
+            results = [pool.submit(redeem, code, subject=str(number)) for _ in range(12)]
+            wait_until_blocked(12)
+        outcomes = [result.exception(timeout=20) for result in results]
+        pool.shutdown()
 
-    assert sum(isinstance(result, OneTimeCode) for result in results) == 1
-    assert sum(isinstance(result, CodeInvalid) for result in results) == 11
-    challenge.refresh_from_db()
-    assert challenge.used_at is not None
+        assert outcomes.count(None) == 1
+        assert sum(isinstance(outcome, CodeInvalid) for outcome in outcomes) == 11
+        challenge.refresh_from_db()
+        assert challenge.used_at is not None
 
 
 @pytest.mark.parametrize("has_open_code", [False, True])
@@ -72,7 +113,7 @@ def test_parallel_requests_issue_one_code(issue, settings, has_open_code):
         issue()
         settings.NTC_CODES_PER_HOUR = 2
 
-    results = at_once(issue, times=10)
+    results = at_once(*[issue] * 10)
 
     assert sum(isinstance(result, OneTimeCode) for result in results) == 1
     assert sum(isinstance(result, RateLimited) for result in results) == 9
@@ -83,7 +124,7 @@ def test_one_refresh_token_has_one_successor(person):
     for _ in range(10):
         token = services.sign_in(user=person).refresh
 
-        results = at_once(lambda token=token: services.refresh(refresh_token=token), times=6)
+        results = at_once(*[lambda token=token: services.refresh(refresh_token=token)] * 6)
 
         winners = [result for result in results if isinstance(result, services.SignedIn)]
         assert len(winners) == 1
@@ -92,18 +133,33 @@ def test_one_refresh_token_has_one_successor(person):
     assert AuthSession.objects.count() == 10
 
 
+def test_refresh_that_waited_for_a_sign_out_is_refused(person):
+    """It saw the session alive, and it was over when its turn came."""
+    signed_in = services.sign_in(user=person)
+
+    def refresh() -> services.SignedIn:
+        try:
+            return services.refresh(refresh_token=signed_in.refresh)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            services.sign_out_everywhere(user=person)
+            result = pool.submit(refresh)
+            wait_until_blocked(1)
+        assert isinstance(result.exception(timeout=20), TokenInvalid)
+
+
 def test_refresh_and_sign_out_at_once_leave_no_live_session(person):
     """Whoever comes first: afterwards the session is over."""
     for _ in range(5):
         token = services.sign_in(user=person).refresh
-        turn = iter(["refresh", "sign out"])
 
-        def race(token: str = token, turn: Any = turn) -> Any:
-            if next(turn) == "refresh":
-                return services.refresh(refresh_token=token)
-            return services.sign_out(refresh_token=token)
-
-        results = at_once(race, times=2)
+        results = at_once(
+            lambda token=token: services.refresh(refresh_token=token),
+            lambda token=token: services.sign_out(refresh_token=token),
+        )
 
         for result in results:
             if isinstance(result, services.SignedIn):

@@ -31,8 +31,8 @@ from ntc_core.auth.errors import TokenInvalid
 __all__ = ["Claims", "hash_jti", "mint", "read", "signing_keys"]
 
 ALGORITHM = "HS256"
-# Our header has under 100 characters. The limit keeps what a stranger made us parse before
-# the signature is checked too small to nest deeply.
+# Our header has under 100 characters. The limit keeps what a stranger makes us parse before the
+# signature is checked too small to nest deeply: older PyJWT lets that overflow the stack.
 _SHAPE = re.compile(r"[\w-]{1,200}\.[\w-]{1,2000}\.[\w-]{1,200}", re.ASCII)
 
 

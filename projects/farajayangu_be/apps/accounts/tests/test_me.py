@@ -163,6 +163,17 @@ def test_password_reset_is_refused_to_who_lost_the_address_meanwhile(api_client,
     assert User.objects.get().check_password(PASSWORD)
 
 
+def test_password_reset_does_not_follow_a_phone_to_its_next_owner(api_client, person, carrier):
+    api_client.post(RESET, {"identifier": PHONE})
+    User.objects.update(phone="+255712345679")
+    next_owner = User.objects.create_superuser(phone=PHONE, password=PASSWORD)
+    values = {"identifier": PHONE, "code": carrier.code, "new_password": NEW_PASSWORD}
+
+    assert_error(api_client.post(CONFIRM, values), 400, code="code_invalid")
+    next_owner.refresh_from_db()
+    assert next_owner.check_password(PASSWORD)
+
+
 def test_code_of_a_registration_resets_no_password(api_client, register, person, carrier):
     """A code is bound to its purpose."""
     User.objects.update(phone=None)

@@ -63,6 +63,14 @@ def test_password_of_a_registration_is_stored_hashed(register):
     assert check_password(PASSWORD, stored)
 
 
+def test_password_keeps_its_blanks(register, verify, login, carrier):
+    data = assert_success(register(phone=PHONE, password=" a long pass phrase "), 202)
+    assert_success(verify(data["registration"], carrier.code), 201)
+
+    assert_error(login(PHONE, "a long pass phrase"), 401)
+    assert_success(login(PHONE, " a long pass phrase "))
+
+
 def test_email_alone_gets_its_code_by_email(register, verify, login, carrier):
     data = assert_success(register(email=" Asha@Example.COM "), 202)
 
