@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 from django.db.models.functions import Now
+from django.db.models.signals import post_save
 from ntc_core.outbox import RetryLater
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.services import bring_forward, run_due_jobs
@@ -21,7 +22,13 @@ from ntc_notify import services
 from ntc_notify.models import DeliveryAttempt, Message, Notification
 from ntc_notify.types import MessageState, Outcome, Recipient, SendOutcome
 
-from tests.people import ASHA_BY_SMS, send_code_by_sms, send_receipt, send_receipt_by_sms
+from tests.people import (
+    ASHA_BY_SMS,
+    count_rows,
+    send_code_by_sms,
+    send_receipt,
+    send_receipt_by_sms,
+)
 from tests.project import CODES
 from tests.smtp_server import run_smtp
 
@@ -103,6 +110,21 @@ def test_parallel_calls_of_send_with_one_key_make_one_notification(mailbox):
     assert Notification.objects.count() == 1
     assert Message.objects.count() == 1
     assert OutboxJob.objects.count() == 1
+
+
+def test_send_that_fails_half_way_leaves_nothing_even_without_a_transaction_around_it(mailbox):
+    def refuse_the_second(instance, **_):
+        if instance.channel == "email":
+            raise RuntimeError("the database went away")
+
+    post_save.connect(refuse_the_second, sender=Message)
+    try:
+        with pytest.raises(RuntimeError):
+            send_receipt()
+    finally:
+        post_save.disconnect(refuse_the_second, sender=Message)
+
+    assert count_rows() == (0, 0, 0, 0)
 
 
 @pytest.fixture

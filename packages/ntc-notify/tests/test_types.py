@@ -35,6 +35,10 @@ def test_a_delivery_report_corrects_a_failure_but_not_the_other_way_round():
     assert not may_follow(MessageState.DELIVERED, MessageState.FAILED)
 
 
+def test_repeated_news_is_no_news():
+    assert not any(may_follow(state, state) for state in MessageState)
+
+
 @pytest.mark.parametrize(
     "ended", [MessageState.SUPPRESSED, MessageState.EXPIRED, MessageState.CANCELED]
 )
