@@ -8,7 +8,6 @@ not at all.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping
 from datetime import timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -52,7 +51,7 @@ def send_code(challenge: OneTimeCode, **_: Any) -> None:
         to=_recipient_of_code(challenge),
         context={
             "challenge": str(challenge.uid),
-            "minutes": math.floor(lifetime / timedelta(minutes=1)),
+            "minutes": round(lifetime / timedelta(minutes=1)),
         },
         dedupe_key=str(challenge.uid),
     )

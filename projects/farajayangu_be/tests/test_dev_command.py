@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from apps.common.simulator_process import is_free
 
 from .processes import PROJECT_DIR, Running, free_ports, pids_of, run, wait_until
 
@@ -31,12 +32,6 @@ def wait_until_ready(running: Running, port: int) -> None:
 def simulators_of(folder: Path) -> list[int]:
     """Return the simulators that keep their state in this folder."""
     return pids_of(str(folder / "local" / "simulator.sqlite3"))
-
-
-def is_free(port: int) -> bool:
-    """Tell whether nobody listens there."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 @needs_proc
@@ -114,12 +109,10 @@ def test_the_secret_key_is_made_once_and_only_its_owner_reads_it(dev_server):
 
 
 def test_another_port_is_found_when_the_simulators_is_taken(tmp_path):
+    port = free_ports(1)[0]
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
+        taken.bind(("127.0.0.1", port + 1))
         taken.listen()
-        port = taken.getsockname()[1] - 1
-        if not is_free(port):
-            pytest.skip("The port below is taken, too.")
         serve = ["manage.py", "dev", "--noreload"]
         with run("dev", serve, env=environment(tmp_path, port), folder=tmp_path) as running:
             wait_until_ready(running, port)

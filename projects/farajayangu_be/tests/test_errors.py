@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -114,7 +115,11 @@ def prod_client(
         "SIMULATOR_BASE_URL": "http://127.0.0.1:9",
         "SIMULATOR_API_KEY": secrets.token_hex(16),
         "SIMULATOR_WEBHOOK_SECRET": secrets.token_hex(32),
+        "TEST_STATIC_ROOT": str(folder / "static"),
     }
+    collect = ["manage.py", "collectstatic", "--noinput", "-v0"]
+    with run("collect", collect, env=env, folder=folder) as collecting:
+        assert collecting.process.wait(120) == 0, collecting.output
     serve = ["-m", "gunicorn", "farajayangu_be.wsgi", "--bind", f"127.0.0.1:{port}"]
     with run("prod", serve, env=env, folder=folder) as running:
         headers = {"Host": "api.farajayangu.example", "X-Forwarded-Proto": "https"}
@@ -165,6 +170,23 @@ def test_plain_http_is_sent_to_https_except_for_health_checks(prod_client):
 def test_development_screens_do_not_exist_in_production(prod_client):
     assert_error(prod_client.get("/dev/mailbox/"), 404)
     assert_error(prod_client.get("/dev/phone/"), 404)
+
+
+@pytest.mark.postgres
+@pytest.mark.redis
+@pytest.mark.parametrize("path", ["/docs/", "/admin/login/"])
+def test_pages_bring_their_own_files_in_production(prod_client, path):
+    """Every file a page names is there, under a name that may be cached for ever."""
+    page = prod_client.get(path, headers={"Accept": "text/html"})
+    assert page.status_code == 200
+    files = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text)
+    assert files
+
+    for url in files:
+        file = prod_client.get(url)
+        assert file.status_code == 200, url
+        assert "immutable" in file.headers["Cache-Control"], url
+    assert not re.findall(r'(?:src|href)="(?:https?:)?//', page.text)
 
 
 def _assert_case(client: httpx.Client, case: str) -> None:

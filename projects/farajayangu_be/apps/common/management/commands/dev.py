@@ -13,6 +13,7 @@ import threading
 import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.staticfiles.management.commands.runserver import Command as RunserverCommand
@@ -25,6 +26,7 @@ from apps.common import demo
 from apps.common.simulator_process import (
     SimulatorDied,
     find_free_port,
+    is_free,
     is_listening,
     run_simulator,
 )
@@ -50,7 +52,7 @@ class Command(RunserverCommand):
             _end_with_parent()
             super().handle(*args, **options)
             return
-        if is_listening(f"http://127.0.0.1:{settings.PORT}"):
+        if not is_free(settings.PORT):
             raise CommandError(f"Port {settings.PORT} is taken. Choose another: PORT=9000.")
         simulator = self._choose_simulator()
         call_command("migrate", interactive=False, verbosity=0)
@@ -71,12 +73,12 @@ class Command(RunserverCommand):
         options = settings.NTC_PAYMENT_PROVIDERS.get("simulator")
         if options is None:
             return nullcontext()
-        if not is_listening(options["base_url"]):
-            return run_simulator(options, state=settings.LOCAL_DIR / "simulator.sqlite3")
-        if not os.environ.get("SIMULATOR_BASE_URL"):
+        if is_listening(options["base_url"]) and os.environ.get("SIMULATOR_BASE_URL"):
+            self.stdout.write(f"Using the simulator that runs at {options['base_url']}.")
+            return nullcontext()
+        if not is_free(urlsplit(options["base_url"]).port or 80):
             _begin_again_with_free_port()
-        self.stdout.write(f"Using the simulator that runs at {options['base_url']}.")
-        return nullcontext()
+        return run_simulator(options, state=settings.LOCAL_DIR / "simulator.sqlite3")
 
     def _say_where_things_are(self) -> None:
         base = settings.PUBLIC_URL

@@ -1,0 +1,67 @@
+"""The admin shows what there is, and only to staff."""
+
+from __future__ import annotations
+
+import pytest
+from apps.common import demo
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.test import Client
+from django.urls import reverse
+
+OURS = {"accounts", "subscriptions", "ntc_auth", "ntc_outbox", "ntc_webhooks", "ntc_payments",
+        "ntc_notify"}  # fmt: skip
+
+
+@pytest.fixture
+def staff_client(db: None) -> Client:
+    """Return a browser of the demo admin, signed in through the form."""
+    demo.seed()
+    _, account = demo.list_demo_accounts()
+    client = Client()
+    form = {"username": account.email, "password": account.password}
+    assert client.post(reverse("admin:login"), form).status_code == 302
+    return client
+
+
+@pytest.mark.parametrize("label", sorted(OURS))
+def test_every_app_shows_something(label):
+    registered = {model._meta.app_label for model in admin.site._registry}
+
+    assert label in registered
+
+
+def test_every_list_opens(staff_client):
+    for model in admin.site._registry:
+        url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+        assert staff_client.get(url).status_code == 200, url
+        assert staff_client.get(f"{url}?q=0712").status_code == 200, url
+
+
+def test_what_the_issue_names_is_registered():
+    registered = {model._meta.label for model in admin.site._registry}
+
+    assert {
+        "ntc_payments.Payment",
+        "ntc_payments.PaymentAttempt",
+        "ntc_webhooks.WebhookEvent",
+        "ntc_notify.Message",
+        "subscriptions.Plan",
+        "subscriptions.Subscription",
+    } <= registered
+    assert apps.get_app_config("ntc_payments")
+
+
+@pytest.mark.django_db
+def test_a_customer_is_not_let_in(client):
+    demo.seed()
+    client.force_login(get_user_model().objects.get(email="demo@example.com"))
+
+    assert client.get(reverse("admin:index")).status_code == 302
+
+
+def test_a_subscription_is_read_only(staff_client):
+    """Time is granted by a payment; staff see it, and change a plan."""
+    assert staff_client.get(reverse("admin:subscriptions_subscription_add")).status_code == 403
+    assert staff_client.get(reverse("admin:subscriptions_plan_add")).status_code == 200
