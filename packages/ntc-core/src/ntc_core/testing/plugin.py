@@ -36,6 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the markers."""
     config.addinivalue_line("markers", "postgres: needs PostgreSQL; skipped where there is none")
     config.addinivalue_line("markers", "redis: needs Redis; skipped where there is none")
+    config.addinivalue_line("markers", "faults: a long fault, race or fuzz run; `make test-faults`")
     config.stash[_NOT_COVERED] = Counter()
 
 
