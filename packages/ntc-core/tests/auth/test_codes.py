@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from ntc_core.auth.errors import CodeInvalid
 from ntc_core.auth.models import OneTimeCode
-from ntc_core.auth.services import code_secrets, issue_code, redeem_code, reveal_code
+from ntc_core.auth.services import announce_code, code_secrets, issue_code, redeem_code, reveal_code
 from ntc_core.auth.signals import code_issued
 from ntc_core.errors import NotFound, RateLimited
 
@@ -260,6 +260,24 @@ def test_silent_code_is_announced_to_nobody_and_counts_like_any(issue):
         code_issued.disconnect(listen)
 
     assert heard == []
+
+
+def test_silent_code_can_be_announced_while_it_counts(issue):
+    heard = []
+
+    def listen(*, challenge: OneTimeCode, **_: object) -> None:
+        heard.append(challenge.pk)
+
+    challenge = issue(announce=False)
+    code_issued.connect(listen)
+    try:
+        announce_code(challenge)
+        with later(minutes=6):
+            announce_code(challenge)
+    finally:
+        code_issued.disconnect(listen)
+
+    assert heard == [challenge.pk]
 
 
 def test_code_goes_with_its_user(issue):

@@ -12,6 +12,7 @@ from ntc_core.auth.errors import CodeInvalid
 from ntc_core.auth.models import AuthSession, EndReason, OneTimeCode
 from ntc_core.auth.services import issue_code, redeem_code, sign_out_everywhere
 from ntc_core.errors import InvalidInput
+from ntc_core.outbox import enqueue
 
 from .models import Language, PendingRegistration, User
 from .selectors import find_user_to_reset, is_taken, unproven_claims
@@ -135,18 +136,24 @@ def change_password(
 def request_password_reset(*, email: str = "", phone: str = "") -> OneTimeCode:
     """Send a code to the phone, or else to the email address, if an account has proven it.
 
+    The sending is a job's, which is made in every case: the time of the answer tells no
+    more than its text.
+
     Raises:
         RateLimited: too soon, or too many codes; also where there is no account.
     """
     user = find_user_to_reset(email=email, phone=phone)
-    return issue_code(
-        purpose=PASSWORD_RESET,
-        destination=phone or email,
-        channel="sms" if phone else "email",
-        user=user,
-        context={"language": user.language if user else Language.SWAHILI},
-        announce=user is not None,
-    )
+    with transaction.atomic():
+        challenge = issue_code(
+            purpose=PASSWORD_RESET,
+            destination=phone or email,
+            channel="sms" if phone else "email",
+            user=user,
+            context={"language": user.language if user else Language.SWAHILI},
+            announce=False,
+        )
+        enqueue("accounts.announce_password_reset", challenge.pk)
+    return challenge
 
 
 def confirm_password_reset(

@@ -1,6 +1,12 @@
 """Everything about sign-in that changes something."""
 
-from ntc_core.auth.services.codes import code_secrets, issue_code, redeem_code, reveal_code
+from ntc_core.auth.services.codes import (
+    announce_code,
+    code_secrets,
+    issue_code,
+    redeem_code,
+    reveal_code,
+)
 from ntc_core.auth.services.sessions import (
     SignedIn,
     authenticate,
@@ -14,6 +20,7 @@ from ntc_core.auth.services.sessions import (
 
 __all__ = [
     "SignedIn",
+    "announce_code",
     "authenticate",
     "code_secrets",
     "end_session",

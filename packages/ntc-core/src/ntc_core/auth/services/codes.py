@@ -26,7 +26,7 @@ from ntc_core.auth.signals import code_issued
 from ntc_core.errors import NotFound, RateLimited
 from ntc_core.phone import mask_email, mask_phone
 
-__all__ = ["code_secrets", "issue_code", "redeem_code", "reveal_code"]
+__all__ = ["announce_code", "code_secrets", "issue_code", "redeem_code", "reveal_code"]
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +52,8 @@ def issue_code(
         channel: "sms" or "email".
         subject: the one thing it confirms, such as the uid of a registration. Another
             subject's code is never accepted, though it does replace the older one.
-        announce: False makes a code that nobody is told, for people who must get the same
-            answer, the same work and the same limits as those who get one.
+        announce: False makes a code that nobody is told, at least not yet, for people who
+            must get the same answer, the same work and the same limits as those who are.
 
     Raises:
         RateLimited: too soon after the last code, or too many for this destination.
@@ -77,6 +77,13 @@ def issue_code(
             code_issued.send(sender=OneTimeCode, challenge=challenge)
     log.info("code.issued", extra=_fields(challenge))
     return challenge
+
+
+def announce_code(challenge: OneTimeCode) -> None:
+    """Let the project carry a code that was issued with `announce=False`, if it still counts."""
+    if challenge.is_redeemable(at=timezone.now()):
+        with transaction.atomic():
+            code_issued.send(sender=OneTimeCode, challenge=challenge)
 
 
 def redeem_code(*, purpose: str, destination: str, code: str, subject: str = "") -> OneTimeCode:
