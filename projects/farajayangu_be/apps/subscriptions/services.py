@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
+from django.db.models import prefetch_related_objects
 from django.utils import timezone
 from ntc_payments import services as payments
 
@@ -47,7 +48,7 @@ def subscribe(
         Unavailable: no payment provider is configured.
     """
     plan = selectors.get_plan_on_sale(uid=plan_uid)
-    return payments.start_payment(
+    payment = payments.start_payment(
         payer=user,
         money=plan.price,
         method=method,
@@ -59,6 +60,9 @@ def subscribe(
         idempotency_key=idempotency_key,
         metadata={"plan": str(plan.uid), "period_days": plan.period_days},
     )
+    # What the payer does next follows from the attempts; the answer asks more than once.
+    prefetch_related_objects([payment], "attempts")
+    return payment
 
 
 @transaction.atomic

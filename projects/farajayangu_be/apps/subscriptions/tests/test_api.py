@@ -179,6 +179,17 @@ def test_reading_costs_few_queries(signed_in_client, plan, week, url, most):
     assert len(queries) <= most, [query["sql"] for query in queries]
 
 
+def test_subscribing_costs_a_bounded_number_of_queries(signed_in_client, plan):
+    """The caller, the plan, then one short transaction: payment, attempt, history, job."""
+    choice = {"plan": str(plan.uid), "method": "mobile_push"}
+
+    with CaptureQueriesContext(connection) as queries:
+        assert_success(signed_in_client.post(SUBSCRIBE, choice), 201)
+
+    statements = [query["sql"] for query in queries if "SAVEPOINT" not in query["sql"]]
+    assert len(statements) <= 11, "\n".join(sql[:150] for sql in statements)
+
+
 def _sign_in_again(client, user):
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {sign_in(user=user).access}")
     return client
