@@ -49,6 +49,8 @@ class HostedProvider(PaymentProvider):
         )
 
     def query(self, *, reference: str, provider_ref: str) -> Observation:
+        if self.result == "broken":
+            raise ZeroDivisionError
         return Observation(reference=reference, claim=Claim.ACCEPTED, provider_ref=provider_ref)
 
     def open_webhook(self, request: WebhookRequest) -> VerifiedWebhook:

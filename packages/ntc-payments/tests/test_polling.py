@@ -270,3 +270,23 @@ def test_payment_without_live_attempt_expires_at_once(on_the_phone):
 
     attempt.payment.refresh_from_db()
     assert attempt.payment.status == "expired"
+
+
+def test_bug_in_a_provider_does_not_ask_in_a_hurry(start, settings):
+    """The job fails in sight; the attempt keeps its pace, and its payment its end."""
+    settings.NTC_PAYMENT_PROVIDERS = {
+        "hosted": {"class": "tests.companies.HostedProvider", "result": "broken"}
+    }
+    payment = start(method="hosted_checkout")
+    run_due_jobs()
+    Payment.objects.update(expires_at=timezone.now())
+
+    for _ in range(3):
+        services.poll_due()
+        run_due_jobs()
+
+    payment.refresh_from_db()
+    assert payment.status == "expired"
+    assert payment.attempts.get().status == "unknown"
+    job = OutboxJob.objects.get(task="ntc_payments.poll_attempt")
+    assert "ZeroDivisionError" in job.last_error

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from django.http import HttpRequest
 from ntc_core.phone import mask_phone
 
 from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
@@ -116,10 +115,6 @@ class PaymentAdmin(ReadOnly, BaseAdmin):
     def masked_phone(self, payment: Payment) -> str:
         """Return enough to recognise the number."""
         return mask_phone(payment.phone_e164) if payment.phone_e164 else "-"
-
-    def get_queryset(self, request: HttpRequest) -> Any:
-        """Spare the list the JSON column."""
-        return super().get_queryset(request).defer("metadata")
 
 
 @admin.register(PaymentAttempt)

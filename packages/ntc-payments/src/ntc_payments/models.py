@@ -62,7 +62,7 @@ class Payment(BaseModel):
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     method = models.CharField(max_length=20, choices=_choices(PaymentMethod))
-    #: What it is for, in the host's words: "subscription:0199…". Never shown to the payer.
+    #: What it is for, in the host's words: "subscription:0199…".
     purpose = models.CharField(max_length=LONGEST_TEXT)
     #: What the payer reads on the phone and the receipt.
     description = models.CharField(max_length=LONGEST_TEXT)

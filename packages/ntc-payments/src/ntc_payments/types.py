@@ -32,7 +32,7 @@ __all__ = [
 
 
 #: Longer or stranger references than this are no documented answer.
-LONGEST_PROVIDER_REF = 255
+LONGEST_PROVIDER_REF = 150
 LONGEST_FAILURE_MESSAGE = 300
 
 
@@ -136,8 +136,8 @@ class Capabilities:
         limits: currency -> limit; a currency without one has none.
         whole_units: the company takes no fraction of a major unit.
         dedupes_on_reference: sending the same reference twice has one effect, and the
-            second answer tells the state of the first. Only then is a call of unknown
-            outcome ever repeated.
+            second answer tells the state of the first. Without it a call of unknown
+            outcome may never be repeated.
         poll_visibility_seconds: for so long after the call a status query may answer
             "not found" about a payment that exists.
         can_cancel: an attempt on its way can be withdrawn.
@@ -225,6 +225,9 @@ class Observation:
     Attributes:
         reference: ours.
         money: what the company says was paid; a success without it proves nothing.
+        provider_ref: the company's own id of the payment, the same in everything it says
+            about the same money: another one after a success is a second charge. Empty
+            where an answer has only an id of itself.
         occurred_at: the company's clock; stored, decides nothing.
         failure_message: the company's own text, for staff.
     """

@@ -43,12 +43,21 @@ def poll_due() -> int:
 def poll_attempt(*, attempt_id: int) -> None:
     """Ask the company what became of the attempt, outside any transaction; apply the answer."""
     attempt = PaymentAttempt.objects.get(pk=attempt_id)
-    provider = provider_registry.get(attempt.provider)
     if attempt.status in {AttemptStatus.CREATED, AttemptStatus.SENDING}:
         return  # not sent, or the answer to the call itself is still to come
     asked_at = timezone.now()
     try:
-        observation = provider.query(reference=attempt.reference, provider_ref=attempt.provider_ref)
+        observation = _ask(attempt)
+        apply_observation(attempt_id=attempt.pk, observation=observation, source=Source.POLL)
+    finally:
+        # Also after a mistake in the provider's code: it is not asked in a hurry.
+        PaymentAttempt.objects.filter(pk=attempt.pk).update(last_polled_at=asked_at)
+
+
+def _ask(attempt: PaymentAttempt) -> Observation:
+    provider = provider_registry.get(attempt.provider)
+    try:
+        return provider.query(reference=attempt.reference, provider_ref=attempt.provider_ref)
     except (HttpFailure, AnswerUnreadable) as error:
         log.warning(
             "payment.poll_failed",
@@ -58,10 +67,7 @@ def poll_attempt(*, attempt_id: int) -> None:
                 "error": type(error).__name__,
             },
         )
-        observation = Observation(reference=attempt.reference, claim=Claim.NO_ANSWER)
-    with transaction.atomic():
-        apply_observation(attempt_id=attempt.pk, observation=observation, source=Source.POLL)
-        PaymentAttempt.objects.filter(pk=attempt.pk).update(last_polled_at=asked_at)
+        return Observation(reference=attempt.reference, claim=Claim.NO_ANSWER)
 
 
 def _free_dead_calls(now: datetime) -> int:
