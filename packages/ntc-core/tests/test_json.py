@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import io
 import json
 
 import pytest
+from django.core.exceptions import RequestDataTooBig
 from django.test import override_settings
 from django.utils.translation import gettext_lazy
 from hypothesis import given
 from hypothesis import strategies as st
-from ntc_core.parsers import MAX_JSON_DEPTH
+from ntc_core.parsers import MAX_JSON_DEPTH, StrictJSONParser
 from ntc_core.renderers import encode_json
 from ntc_core.testing import assert_error, assert_success
 
@@ -153,6 +155,16 @@ def test_another_charset_is_refused_not_guessed(api_client):
 def test_a_body_that_is_too_long_is_413(api_client):
     assert_error(api_client.post(ECHO, {"a": "x" * 200}), 413, "too_large")
     assert_success(api_client.post(ECHO, {"a": "x"}))
+
+
+@override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=100)
+def test_no_more_than_the_limit_is_read():
+    stream = io.BytesIO(b'"' + b"x" * 1_000_000 + b'"')
+
+    with pytest.raises(RequestDataTooBig):
+        StrictJSONParser().parse(stream)
+
+    assert stream.tell() == 101
 
 
 @override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=None)

@@ -11,7 +11,7 @@ from ntc_core.logging import SharedRotatingFileHandler
 WRITER = """
 import logging, sys
 from ntc_core.logging import SharedRotatingFileHandler
-handler = SharedRotatingFileHandler(sys.argv[1], maxBytes=2000, backupCount=500, delay=True)
+handler = SharedRotatingFileHandler(sys.argv[1], maxBytes=60, backupCount=500, delay=True)
 log = logging.getLogger("writer")
 log.addHandler(handler)
 for number in range(400):

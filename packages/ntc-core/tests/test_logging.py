@@ -122,7 +122,7 @@ PROCESS = """
 import logging, logging.config, sys
 from django.conf import settings
 from ntc_core.logging import build_logging
-settings.configure(LOGGING=build_logging({arguments}), INSTALLED_APPS=["ntc_core"],
+settings.configure(LOGGING=build_logging({arguments}), INSTALLED_APPS=["ntc_core"], DEBUG=True,
     LOGGING_CONFIG="logging.config.dictConfig", SILENCED_SYSTEM_CHECKS=[])
 import django
 django.setup()
@@ -216,7 +216,7 @@ def test_the_line_names_the_user_of_a_token_and_of_a_session(
     browser.force_login(user)
     browser.get("/admin/login/")
     with django_assert_num_queries(0):
-        browser.get("/api/v1/hello/")
+        browser.get("/pages/form/")
 
     by_token, by_session, unasked = request_lines()
     assert by_token.user == by_session.user == str(user.pk)

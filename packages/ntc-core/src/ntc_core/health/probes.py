@@ -129,6 +129,4 @@ def _ask_broker() -> None:
             "socket_timeout": DEADLINE_SECONDS,
         },
     ) as broker:
-        # Opening a channel is what makes every transport really talk to its server.
         broker.ensure_connection(max_retries=1, interval_start=0, timeout=DEADLINE_SECONDS)
-        broker.channel().close()
