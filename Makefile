@@ -55,8 +55,8 @@ check: sync
 	$(call uv,lock --check --quiet)
 	@echo "format" && $(BIN)/ruff format --check --quiet .
 	@echo "lint" && $(BIN)/ruff check --quiet .
-	@echo "types" && $(BIN)/mypy
-	@echo "imports" && $(BIN)/lint-imports --config pyproject.toml
+	@echo "types" && PYTHONPATH=$(PROJECT) $(BIN)/mypy
+	@echo "imports" && out=$$(PYTHONPATH=$(PROJECT) $(BIN)/lint-imports --no-cache) || { echo "$$out"; exit 1; }
 	@echo "migrations" && cd $(PROJECT) && $(BIN)/python manage.py makemigrations --check --dry-run
 	@echo "openapi" && cd $(PROJECT) && $(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 

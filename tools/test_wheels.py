@@ -39,19 +39,15 @@ def main() -> int:
 def passes(uv: str, package: str, resolution: str, wheels: Path, place: Path) -> bool:
     """Install and test one package with one set of dependencies in a folder of its own."""
     source = ROOT / "packages" / package
-    shutil.copytree(
-        source / "tests", place / "tests", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    shutil.copytree(source / "tests", place / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     # pytest reads its settings from here; the name of the package stays unimportable.
     shutil.copy(source / "pyproject.toml", place / "pyproject.toml")
     run([uv, "venv", "--quiet", "--python", sys.executable, "venv"], place)
     python = str(place / "venv" / "bin" / "python")
     wheel = next(wheels.glob(f"{package.replace('-', '_')}-*.whl"))
-    run(
-        [uv, "pip", "install", "--quiet", "--python", python, "--resolution", resolution]
-        + ["--find-links", str(wheels), "--group", f"{source}/pyproject.toml:dev", str(wheel)],
-        place,
-    )
+    install = [uv, "pip", "install", "--quiet", "--python", python, "--resolution", resolution]
+    where = ["--find-links", str(wheels), "--group", f"{source}/pyproject.toml:dev"]
+    run([*install, *where, str(wheel)], place)
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
     command = [python, "-m", "pytest", "-q", "-m", "not faults", "-p", "no:cacheprovider"]
     return subprocess.run(command, cwd=place, env=environment, check=False).returncode == 0

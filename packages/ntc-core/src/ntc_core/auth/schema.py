@@ -9,7 +9,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 __all__ = ["JWTScheme"]
 
 
-class JWTScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # its metaclass
+class JWTScheme(OpenApiAuthenticationExtension):
     """A bearer token, made by `auth/login/`."""
 
     target_class = "ntc_core.auth.authentication.JWTAuthentication"
