@@ -1,4 +1,4 @@
-"""People and calls that many tests need."""
+"""People, calls and questions that many tests need."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ntc_core.outbox.models import OutboxJob
+from ntc_core.outbox.services import bring_forward, run_due_jobs
 from ntc_notify.models import DeliveryAttempt, Message, Notification
 from ntc_notify.services import send
 from ntc_notify.types import Recipient
@@ -44,3 +45,18 @@ def send_code_by_sms(**arguments: Any) -> Message:
 def count_rows() -> tuple[int, ...]:
     models = (Notification, Message, DeliveryAttempt, OutboxJob)
     return tuple(model.objects.count() for model in models)
+
+
+def run_now(times: int = 1) -> None:
+    """Run what is due, and what is only waiting for its time, so many times over."""
+    for _ in range(times):
+        bring_forward(OutboxJob.objects.all())
+        run_due_jobs()
+
+
+def state_of(message: Message) -> str:
+    return Message.objects.get(pk=message.pk).state
+
+
+def outcomes(message: Message) -> list[tuple[str, str]]:
+    return list(message.attempts.values_list("provider", "outcome"))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.urls import reverse
 from ntc_core.outbox.services import run_due_jobs
 from ntc_notify.models import DeliveryAttempt, Message, Notification
+from ntc_notify.types import Recipient
 
 from tests.people import EMAIL, PHONE, send_receipt
 
@@ -15,7 +17,10 @@ MODELS = [Notification, Message, DeliveryAttempt]
 @pytest.fixture
 def page(admin_client):
     """Return the admin client, with one notification delivered on two channels."""
-    send_receipt(dedupe_key="receipt:1")
+    # Django's user is written out as its username, as many projects do with the email.
+    user = get_user_model().objects.create(username=EMAIL)
+    recipient = Recipient(email=EMAIL, phone_e164=PHONE, user=user)
+    send_receipt(recipient, dedupe_key="receipt:1")
     run_due_jobs()
     return admin_client
 

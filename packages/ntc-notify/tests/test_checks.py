@@ -52,6 +52,7 @@ def test_variable_that_only_the_resolver_reads_is_no_mistake():
         {"host": "127.0.0.1", "security": "ssl"},
         {"host": "127.0.0.1", "ca_file": "/no/such/file"},
         {"host": "127.0.0.1", "colour": "red"},
+        {"host": "127.0.0.1", "timeout_seconds": "20"},
     ],
 )
 def test_provider_that_cannot_be_built_is_found(settings, options):

@@ -61,7 +61,7 @@ class NotificationAdmin(_ReadOnly, BaseAdmin):
         "uid",
         "kind",
         "dedupe_key",
-        "user",
+        "recipient",
         "language",
         "context",
         "send_after",
@@ -69,6 +69,10 @@ class NotificationAdmin(_ReadOnly, BaseAdmin):
     )
     readonly_fields = fields
     inlines = (_MessageInline,)
+
+    def recipient(self, notification: Notification) -> str:
+        """Return which user it is; how a project writes a user out may be an address."""
+        return f"user {notification.user_id}" if notification.user_id else "a stranger"
 
 
 @admin.register(Message)

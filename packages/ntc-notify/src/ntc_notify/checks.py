@@ -21,6 +21,9 @@ from ntc_notify.types import Channel
 
 __all__ = ["check_kinds", "check_no_local_provider", "check_providers"]
 
+#: What a provider's `__init__` raises when its options are wrong.
+_UNUSABLE = (ImproperlyConfigured, ValueError, TypeError, OSError)
+
 
 @register
 def check_kinds(**_: Any) -> list[CheckMessage]:
@@ -39,7 +42,7 @@ def check_providers(**_: Any) -> list[CheckMessage]:
     for channel, name in _configured():
         try:
             provider = get_provider(channel, name)
-        except (ImproperlyConfigured, ValueError, OSError) as error:
+        except _UNUSABLE as error:
             problems.append(
                 Error(f"The {channel} provider {name!r}: {error}", id="ntc_notify.E005")
             )
@@ -118,5 +121,5 @@ def _configured() -> Sequence[tuple[Channel, str]]:
 def _is_local(channel: Channel, name: str) -> bool:
     try:
         return get_provider(channel, name).is_local
-    except (ImproperlyConfigured, ValueError, OSError):
+    except _UNUSABLE:
         return False  # check_providers says so
