@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg2
 import pytest
-from django.conf import settings
 from ntc_core.testing.services import database_url
 
 from .processes import Running, free_ports, run
@@ -25,13 +23,6 @@ class Server:
     base_url: str
     running: Running
     local_dir: Path
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _remove_local_files() -> Iterator[None]:
-    """Remove the mailbox and the like that settings/test.py keeps in a temporary folder."""
-    yield
-    shutil.rmtree(settings.LOCAL_DIR, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

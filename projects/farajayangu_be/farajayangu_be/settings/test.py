@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import secrets
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -11,8 +13,9 @@ from ntc_core.testing.services import database_settings
 
 from .base import *  # noqa: F403 - settings inherit this way
 
-# Everything this run keeps outside of its database; the tests' conftest removes it.
+# Everything this process keeps outside of its database.
 LOCAL_DIR = Path(tempfile.mkdtemp(prefix="farajayangu-tests-"))
+atexit.register(shutil.rmtree, LOCAL_DIR, ignore_errors=True)
 
 DEBUG = False
 SECRET_KEY = secrets.token_urlsafe(64)
