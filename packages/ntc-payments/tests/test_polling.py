@@ -281,12 +281,13 @@ def test_bug_in_a_provider_does_not_ask_in_a_hurry(start, settings):
     run_due_jobs()
     Payment.objects.update(expires_at=timezone.now())
 
-    for _ in range(3):
+    for _ in range(6):
         services.poll_due()
         run_due_jobs()
 
     payment.refresh_from_db()
+    polls = OutboxJob.objects.filter(task="ntc_payments.poll_attempt")
     assert payment.status == "expired"
     assert payment.attempts.get().status == "unknown"
-    job = OutboxJob.objects.get(task="ntc_payments.poll_attempt")
-    assert "ZeroDivisionError" in job.last_error
+    assert polls.count() <= 2
+    assert "ZeroDivisionError" in polls.first().last_error

@@ -1,13 +1,4 @@
-"""For tests of a project: the pretend company as a real process on a free port.
-
-    url = f"{live_server.url}/api/v1/webhooks/payments/simulator/"
-    with running_simulator(callback_url=url) as simulator:
-        settings.NTC_PAYMENT_PROVIDERS = {"simulator": simulator.options}
-        ...
-        simulator.approve(reference=attempt.reference)
-
-Or take the fixture: `from ntc_payments.testing import simulator  # noqa: F401` in conftest.py.
-"""
+"""Run the pretend company as a process of its own, on a free port."""
 
 from __future__ import annotations
 
