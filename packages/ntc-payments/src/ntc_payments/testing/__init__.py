@@ -10,7 +10,12 @@
 Or take the fixture: `from ntc_payments.testing import simulator  # noqa: F401` in conftest.py.
 """
 
-from ntc_payments.testing.running import RunningSimulator, running_simulator, simulator
-from ntc_payments.testing.suite import PaymentProviderSuite
+import pytest
+
+# Before the imports below (E402), so that a failed assert of the exam shows its values.
+pytest.register_assert_rewrite("ntc_payments.testing.suite")
+
+from ntc_payments.testing.running import RunningSimulator, running_simulator, simulator  # noqa: E402
+from ntc_payments.testing.suite import PaymentProviderSuite  # noqa: E402
 
 __all__ = ["PaymentProviderSuite", "RunningSimulator", "running_simulator", "simulator"]

@@ -11,6 +11,8 @@ No Django and no database is needed. What a company really answers stays the pro
 test, with the payloads of its documentation.
 """
 
+# ruff: noqa: S101 - tests that other tests inherit
+
 from __future__ import annotations
 
 import dataclasses
