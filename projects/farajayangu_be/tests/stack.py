@@ -109,6 +109,11 @@ class Stack:
         sql = "SELECT count(*) FROM subscriptions_subscriptionperiod WHERE payment_uid = %s"
         return int(self.query(sql, payment["uid"])[0][0])
 
+    def count_done(self, task: str) -> int:
+        """Return how many jobs of this name are done."""
+        sql = "SELECT count(*) FROM ntc_outbox_outboxjob WHERE task = %s AND state = 'done'"
+        return int(self.query(sql, task)[0][0])
+
     @contextmanager
     def _run(
         self, name: str, arguments: list[str], env: Mapping[str, str] | None = None

@@ -15,6 +15,7 @@ from apps.subscriptions.services import subscribe
 from django.conf import settings as django_settings
 from django.utils import timezone
 from ntc_core.auth.services import issue_code, redeem_code
+from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.services import run_due_jobs
 from ntc_core.testing import assert_success
 from ntc_payments.services import poll_due
@@ -93,6 +94,7 @@ def test_a_code_that_was_replaced_is_not_sent_any_more(db, mailbox, settings):
     messages = mailbox()
 
     assert len(messages) == 1
+    assert not OutboxJob.objects.exclude(state="done").exists(), "It is canceled, not retried."
 
 
 def test_the_owner_of_an_account_is_told_and_gets_no_code(api_client, user, mailbox):
