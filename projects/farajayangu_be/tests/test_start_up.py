@@ -9,6 +9,7 @@ import pytest
 from django.core.management import call_command
 
 from .processes import PROJECT_DIR
+from .test_prod_settings import good_environment
 
 
 @pytest.mark.django_db
@@ -16,23 +17,33 @@ def test_no_migration_is_missing():
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
 
 
-def test_starting_imports_no_sdk_and_no_test_tool():
-    """An extra is imported when it is used; nothing of pytest's belongs into the service."""
-    code = (
-        "import django, sys; django.setup(); import farajayangu_be.urls;"
-        "print(*{name.partition('.')[0] for name in sys.modules})"
-    )
+def start(code: str, env: dict[str, str]) -> str:
+    """Start Django in a process of its own, run the code and return what it printed."""
     started = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", f"import django, sys; django.setup(); {code}"],
         cwd=PROJECT_DIR,
-        env={"DJANGO_SETTINGS_MODULE": "tests.settings_light"},
+        env=env,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
     assert started.returncode == 0, started.stderr
-    loaded = set(started.stdout.split())
+    return started.stdout
+
+
+def test_starting_imports_no_sdk_and_no_test_tool():
+    """An extra is imported when it is used; nothing of pytest's belongs into the service."""
+    code = "import farajayangu_be.urls;print(*{name.partition('.')[0] for name in sys.modules})"
+
+    loaded = set(start(code, {"DJANGO_SETTINGS_MODULE": "tests.settings_light"}).split())
 
     heavy = {"boto3", "botocore", "azure", "celery", "kombu", "redis", "channels", "pytest"}
     assert not loaded & heavy
+
+
+def test_the_web_process_sends_its_wake_ups_through_our_celery_app():
+    """Another app would find the broker by its variable, yet know nothing of our settings."""
+    code = "from celery import current_app as app; print(app.main, app.conf.task_acks_late)"
+
+    assert start(code, good_environment()).split() == ["farajayangu_be", "True"]
