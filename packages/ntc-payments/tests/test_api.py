@@ -181,6 +181,18 @@ def test_detail_costs_two_queries(client, start, user, django_assert_num_queries
         client.get(f"{URL}{payment.uid}/")
 
 
+def test_payment_that_was_just_started_is_shown_with_one_query(
+    start, user, django_assert_num_queries
+):
+    """As a project shows it in the answer to its own request."""
+    payment = start(payer=user)
+
+    with django_assert_num_queries(1):
+        data = PaymentOutput(payment).data
+
+    assert data["next_action"]["type"] == "approve_on_phone"
+
+
 def test_cancel_answers_the_canceled_payment(client, start, user):
     """And again, and then not a paid one."""
     payment = start(payer=user)

@@ -93,7 +93,7 @@ def test_busy_company_is_asked_again_after_its_own_time(start, simulator):
         ("html", True),
     ],
 )
-def test_unclear_answer_is_unknown_and_never_sent_again(start, simulator, fault, reached):
+def test_unclear_answer_is_unknown_and_never_sent_again(start, simulator, caplog, fault, reached):
     """Silence is unknown, never failed: we ask, and the phone shows one prompt at most."""
     simulator.turn_dial(start=fault, hang_seconds=3, times=1)
     payment = start()
@@ -110,6 +110,7 @@ def test_unclear_answer_is_unknown_and_never_sent_again(start, simulator, fault,
     assert len(prompts) == (1 if reached else 0)
     assert attempt.status == ("pending" if reached else "unknown")
     assert attempt.sends == 1
+    assert "payment.provider_broke" not in caplog.text
 
 
 def test_refused_request_is_rejected_and_may_be_retried(start, simulator, settings):

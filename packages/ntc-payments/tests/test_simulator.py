@@ -4,80 +4,18 @@ from __future__ import annotations
 
 import http.server
 import json
-import os
-import signal
 import socket
-import subprocess
-import sys
+import struct
 import threading
 import time
-import urllib.error
-import urllib.request
 from typing import Any
 
 import pytest
-from ntc_payments.simulator.__main__ import main
 from ntc_payments.simulator.callbacks import sign
 from ntc_payments.simulator.faults import Faults, InvalidFault
-from ntc_payments.testing import RunningSimulator, running_simulator
 
 from tests.conftest import listening_simulator
-
-ORDER = {"reference": "A1", "amount": 500, "currency": "TZS", "phone": "255712345678"}
-
-
-def call(
-    simulator: RunningSimulator, method: str, path: str, body: Any = None, key: str | None = None
-) -> tuple[int, Any]:
-    """Return status and JSON of one request."""
-    data = body if isinstance(body, bytes) else json.dumps(body).encode() if body else None
-    request = urllib.request.Request(
-        simulator.base_url + path,
-        method=method,
-        data=data,
-        headers={"Authorization": f"Bearer {key or simulator.options['api_key']}"},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=10) as response:
-            return response.status, json.load(response)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, json.load(error)
-
-
-class Merchant(http.server.ThreadingHTTPServer):
-    """Takes callbacks, and refuses the first `refusals` of them."""
-
-    def __init__(self, *, refusals: int = 0) -> None:
-        self.refusals = refusals
-        self.deliveries: list[tuple[dict[str, str], bytes]] = []
-        super().__init__(("127.0.0.1", 0), MerchantHandler)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/hook"
-
-    def wait_for(self, count: int, seconds: float = 10) -> list[tuple[dict[str, str], bytes]]:
-        deadline = time.monotonic() + seconds
-        while len(self.deliveries) < count and time.monotonic() < deadline:
-            time.sleep(0.02)
-        return list(self.deliveries)
-
-
-class MerchantHandler(http.server.BaseHTTPRequestHandler):
-    server: Merchant
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.deliveries.append(
-            ({name.lower(): value for name, value in self.headers.items()}, body)
-        )
-        refuse = len(self.server.deliveries) <= self.server.refusals
-        self.send_response(503 if refuse else 204)
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        pass
+from tests.merchant import ORDER, Merchant, MerchantHandler, call
 
 
 @pytest.fixture
@@ -178,16 +116,6 @@ def test_prompt_is_answered_once(fresh):
     assert fresh.prompts() == []
 
 
-def test_books_survive_a_restart(tmp_path):
-    """SIGTERM, and the prompt is still there."""
-    state = tmp_path / "books.sqlite3"
-    with running_simulator(state=state) as first:
-        call(first, "POST", "/v1/collections", ORDER)
-    with running_simulator(state=state) as second:
-        assert [prompt["reference"] for prompt in second.prompts()] == ["A1"]
-        assert call(second, "POST", "/v1/collections", ORDER)[0] == 409
-
-
 def test_prompt_that_nobody_answers_expires_and_says_so(merchant):
     """With a callback, as for every other end."""
     shop = merchant()
@@ -253,6 +181,22 @@ def test_dial_drops_and_doubles_callbacks(fresh, merchant, fault, count):
     assert len(shop.deliveries) == count
 
 
+def test_merchant_who_hangs_up_is_no_error(fresh, capfd):
+    """And the next one is served."""
+    fresh.turn_dial(query="hang", hang_seconds=0.3, times=1)
+    address = ("127.0.0.1", int(fresh.base_url.rsplit(":", 1)[1]))
+    with socket.create_connection(address) as connection:
+        key = fresh.options["api_key"]
+        connection.sendall(
+            f"GET /v1/collections/A1 HTTP/1.1\r\nAuthorization: Bearer {key}\r\n\r\n".encode()
+        )
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    time.sleep(0.6)
+
+    assert call(fresh, "GET", "/v1/collections/A1")[0] == 404
+    assert capfd.readouterr().err == ""
+
+
 def test_dial_counts_and_can_be_read(fresh):
     """`times` faults, then a good day again; `delay_seconds` holds back every answer."""
     fresh.turn_dial(query="error", times=1, delay_seconds=0.2)
@@ -274,123 +218,3 @@ def test_dial_refuses_positions_it_does_not_have(company, values):
     with pytest.raises(InvalidFault):
         Faults.parse(values)
     assert call(company, "PUT", "/faults", values)[0] == 400
-
-
-def test_start_without_secrets_names_them():
-    """And does not listen."""
-    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    ended = subprocess.run(
-        [sys.executable, "-m", "ntc_payments.simulator", "--state", "unused"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
-
-    assert ended.returncode == 2
-    assert "SIMULATOR_API_KEY" in ended.stderr
-
-
-def test_command_serves_until_it_is_told_to_end(tmp_path, monkeypatch, capsys):
-    """In this process: it prints where it listens, and SIGTERM ends it cleanly."""
-    monkeypatch.setenv("SIMULATOR_API_KEY", "k")
-    monkeypatch.setenv("SIMULATOR_WEBHOOK_SECRET", "s")
-    monkeypatch.setenv("SIMULATOR_FAULTS", '{"query": "error"}')
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    simulator = RunningSimulator(
-        options={"base_url": f"http://127.0.0.1:{port}", "api_key": "k"}, pid=os.getpid()
-    )
-    seen: list[Any] = []
-
-    def end_it() -> None:
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline and not seen:
-            try:
-                seen.append(call(simulator, "GET", "/v1/collections/A1"))
-            except OSError:
-                time.sleep(0.05)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=end_it, daemon=True).start()
-    try:
-        status = main(["--port", str(port), "--state", str(tmp_path / "books")])
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    assert status == 0
-    assert f"http://127.0.0.1:{port}" in capsys.readouterr().out
-    assert seen[0][0] == 502
-
-
-def test_command_without_secrets_ends_at_once(tmp_path, monkeypatch, capsys):
-    """The same as below, in this process."""
-    monkeypatch.delenv("SIMULATOR_API_KEY", raising=False)
-
-    assert main(["--state", str(tmp_path / "books")]) == 2
-
-    assert "SIMULATOR_WEBHOOK_SECRET" in capsys.readouterr().err
-
-
-def test_company_ends_with_the_process_that_started_it(tmp_path):
-    """Its standard input is closed by the system, however that process ended."""
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "ntc_payments.simulator", "--port", "0"),
-            *("--state", str(tmp_path / "books"), "--exit-with-parent"),
-        ],
-        env={**os.environ, "SIMULATOR_API_KEY": "k", "SIMULATOR_WEBHOOK_SECRET": "s"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert "listens on" in process.stdout.readline()
-
-    process.communicate(timeout=10)  # closes its standard input
-
-    assert process.returncode == 0
-
-
-def test_port_that_is_taken_is_an_error_of_the_fixture():
-    """Not a hang."""
-    with running_simulator() as first:
-        port = int(first.base_url.rsplit(":", 1)[1])
-        with pytest.raises(RuntimeError, match="did not start"), running_simulator(port=port):
-            pass
-
-
-def test_kill_is_survived_by_the_books(tmp_path):
-    """SIGKILL: what was answered is kept."""
-    state = tmp_path / "books.sqlite3"
-    with running_simulator(state=state) as first:
-        call(first, "POST", "/v1/collections", ORDER)
-        os.kill(first.pid, signal.SIGKILL)
-    with running_simulator(state=state) as second:
-        assert len(second.prompts()) == 1
-
-
-def test_company_needs_no_django():
-    """Neither the server nor the plain parts of the package import it."""
-    code = (
-        "import sys, ntc_payments.simulator.__main__, ntc_payments.providers.simulator, "
-        "ntc_payments.transitions, ntc_payments.errors;"
-        "sys.exit(any(name.split('.')[0] == 'django' for name in sys.modules))"
-    )
-    ended = subprocess.run([sys.executable, "-c", code], timeout=20, check=False)
-
-    assert ended.returncode == 0
-
-
-def test_companys_signing_is_not_ours():
-    """The server imports nothing of the provider: a mistake cannot agree with itself."""
-    code = (
-        "import sys, ntc_payments.simulator.__main__;"
-        "sys.exit(any(name.startswith('ntc_payments.providers') for name in sys.modules))"
-    )
-    ended = subprocess.run([sys.executable, "-c", code], timeout=20, check=False)
-
-    assert ended.returncode == 0

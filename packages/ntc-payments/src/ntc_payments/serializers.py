@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import prefetch_related_objects
 from drf_spectacular.utils import extend_schema_field
 from ntc_core.fields import PhoneField, TextField
 from ntc_core.phone import mask_phone
@@ -57,6 +58,11 @@ class PaymentOutput(serializers.Serializer[Payment]):
     expires_at = serializers.DateTimeField()
     failure = serializers.SerializerMethodField()
     next_action = serializers.SerializerMethodField()
+
+    def to_representation(self, instance: Payment) -> dict[str, Any]:
+        """Read the attempts once; a list has them already."""
+        prefetch_related_objects([instance], "attempts")
+        return super().to_representation(instance)
 
     def get_provider(self, payment: Payment) -> str | None:
         """Return the provider of the attempt that counts."""
