@@ -136,7 +136,7 @@ try:
 except ZeroDivisionError:
     structlog.get_logger("shop").exception("failed")
 logging.getLogger("django.request").warning("Not Found: /x")
-logging.getLogger("django.server").info("GET /x")
+logging.getLogger("django.server").error("GET /x?token=abc")
 logging.getLogger("django").info("from django")
 """
 

@@ -96,9 +96,9 @@ def build_logging(
             # Django configures handlers of its own first; without these lines every event
             # of Django would come out twice.
             "django": _through_root(),
-            # Our own request line says what these two say.
+            # Our own request line says what these two say; runserver's has the query too.
             "django.request": _through_root(level="ERROR"),
-            "django.server": _through_root(level="WARNING"),
+            "django.server": _through_root(level="CRITICAL"),
             # SQL with its parameters, and the URLs of companies.
             "django.db.backends": _through_root(level="INFO"),
             "httpx": _through_root(level="WARNING"),
