@@ -4,9 +4,10 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help sync run test test-wheels test-faults check fix bench docs compose clean
 
-# The first Python that is new enough; everything else comes from uv.lock.
+# The first Python that is new enough; everything else comes from uv.lock. The program itself,
+# not what PATH has: given a pyenv shim, uv would make .venv anew each time.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { $$p -c 'import sys; print(sys.executable)'; break; }; done)
 PORT ?= 8000
 PACKAGES := ntc-core ntc-payments ntc-notify
 PACKAGE ?=
