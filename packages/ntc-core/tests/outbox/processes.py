@@ -15,9 +15,11 @@ from django.db import connection
 PACKAGE = Path(__file__).resolve().parents[2]
 
 
-def start_worker(*command: str, **environment: str) -> subprocess.Popen[bytes]:
-    """Start a process that runs a management command on the test's database."""
-    database = str(connection.settings_dict["NAME"])
+def start_worker(
+    *command: str, database: str | None = None, **environment: str
+) -> subprocess.Popen[bytes]:
+    """Start a process that runs a management command on the test's database, or another."""
+    database = database or str(connection.settings_dict["NAME"])
     return subprocess.Popen(
         [sys.executable, "-m", "tests.outbox.worker", database, *command],
         cwd=PACKAGE,

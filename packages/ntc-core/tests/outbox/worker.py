@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import django
@@ -13,6 +14,8 @@ def main(database: str, *command: str) -> None:
     """Run the management command on that database, which the test created."""
     django.setup()
     connection.settings_dict["NAME"] = database
+    if seconds := os.environ.get("OUTBOX_TEST_LOCK_SECONDS"):
+        connection.settings_dict["OPTIONS"]["timeout"] = float(seconds)
     from tests.outbox import sample_jobs  # noqa: F401, PLC0415 - registers the jobs
 
     call_command(*command)

@@ -20,6 +20,7 @@ from ntc_core.outbox.jobs import RetryLater, UnknownJob, job
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from uuid import UUID
 
     from ntc_core.outbox.jobs import Job
     from ntc_core.outbox.models import OutboxJob
@@ -29,7 +30,7 @@ __all__ = ["RetryLater", "UnknownJob", "celery_defaults", "enqueue", "job"]
 
 def enqueue(
     task: str | Job,
-    *ids: int | str,
+    *ids: int | str | UUID,
     dedupe_key: str | None = None,
     run_at: datetime | None = None,
 ) -> OutboxJob:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.core import checks
 from django.core.signals import request_started
 from django.utils.module_loading import autodiscover_modules
 
 from ntc_core.conf import core_settings
+from ntc_core.outbox.checks import check_runner
 
 __all__ = ["OutboxConfig"]
 
@@ -25,6 +27,7 @@ class OutboxConfig(AppConfig):
         if core_settings.OUTBOX_RUNNER == "celery":
             # Registers the shared tasks with the project's Celery app.
             from ntc_core.outbox import celery  # noqa: F401, PLC0415
+        checks.register(check_runner)
         request_started.connect(_start_runner, dispatch_uid="ntc_core.outbox.start_runner")
 
 

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 
-from django.db import DatabaseError, InterfaceError, close_old_connections, connections
+from django.db import DatabaseError, InterfaceError, connections
 
 from ntc_core.conf import core_settings
 from ntc_core.outbox import services
@@ -21,6 +21,8 @@ __all__ = ["ThreadRunner", "run_until", "runner", "start", "stop", "wake"]
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 1.0
+#: Recurring jobs get their turn after this many others, however long the queue is.
+JOBS_PER_SWEEP = 50
 #: At exit the job in progress gets this long; after that its lease has to run out.
 EXIT_SECONDS = 5.0
 
@@ -87,24 +89,30 @@ def run_until(stopping: threading.Event, *, woken: threading.Event | None = None
     """
     woken = woken or stopping
     while not stopping.is_set():
-        _sweep(stopping)
+        if _sweep(stopping):
+            continue
         woken.wait(SWEEP_SECONDS)
         if woken is not stopping:
             woken.clear()
 
 
-def _sweep(stopping: threading.Event) -> None:
+def _sweep(stopping: threading.Event) -> bool:
+    """Look after everything once; tell whether more jobs may be due already."""
     try:
-        # Drops a connection that the database closed, so that the next query opens one.
-        close_old_connections()
         services.enqueue_recurring()
-        while not stopping.is_set() and services.run_due_jobs(limit=1):
-            close_old_connections()
+        for _ in range(JOBS_PER_SWEEP):
+            if stopping.is_set() or not services.run_due_jobs(limit=1):
+                return False
     except (DatabaseError, InterfaceError) as error:
-        # Restarting, locked (SQLite), or not migrated yet: the next sweep tries again.
+        # Restarting, locked (SQLite), or not migrated yet: the next sweep tries again,
+        # with a connection of its own, because this one may be dead.
+        connections.close_all()
         log.warning("outbox.database_unavailable", extra={"error": type(error).__name__})
     except Exception:
         log.exception("outbox.sweep_failed")
+    else:
+        return True
+    return False
 
 
 runner = ThreadRunner()

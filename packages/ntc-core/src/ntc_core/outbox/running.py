@@ -113,7 +113,13 @@ def run(claim: Claim) -> None:
             _fail(claim, error, fields)
         else:
             duration_ms = round((time.monotonic() - started) * 1000)
-            log.info("job.done", extra={**fields, "duration_ms": duration_ms})
+            # What repeats by itself every few seconds would drown all other lines.
+            repeats = claim.job is not None and claim.job.every_seconds is not None
+            log.log(
+                logging.DEBUG if repeats else logging.INFO,
+                "job.done",
+                extra={**fields, "duration_ms": duration_ms},
+            )
 
 
 def _run_function(claim: Claim) -> None:

@@ -118,13 +118,16 @@ def run_due_jobs(limit: int | None = None, *, until_idle: bool = True) -> int:
 def requeue_expired() -> int:
     """Give back the jobs whose runner died or hangs: their lease ran out."""
     expired = OutboxJob.objects.filter(state=OutboxJob.State.RUNNING, lease_until__lte=Now())
-    return _update_unlocked(
+    freed = _update_unlocked(
         expired,
         state=OutboxJob.State.QUEUED,
         lease_until=None,
         lease_token=None,
         last_error="The lease ran out: the process died, or the run took too long.",
     )
+    if freed:
+        log.warning("job.lease_expired", extra={"count": freed})
+    return freed
 
 
 def enqueue_recurring() -> int:
