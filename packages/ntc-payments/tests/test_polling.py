@@ -83,6 +83,23 @@ def test_poll_settles_what_no_webhook_told(on_the_phone, simulator):
     assert attempt.payment.status == "succeeded"
 
 
+def test_attempt_that_stays_undecided_is_an_alarm(on_the_phone, caplog):
+    """After three days the last query is made, and a person is told."""
+    attempt = on_the_phone()
+    age(attempt, 50 * 3600)
+    make_due(attempt)
+    services.poll_due()
+    assert "payment.attempt_undecided" not in caplog.text
+
+    age(attempt, 73 * 3600)
+    make_due(attempt)
+    services.poll_due()
+
+    attempt.refresh_from_db()
+    assert attempt.next_poll_at is None
+    assert "payment.attempt_undecided" in caplog.text
+
+
 def test_two_sweeps_plan_one_poll(on_the_phone):
     """However many runners sweep."""
     attempt = on_the_phone()
@@ -237,6 +254,18 @@ def test_old_payment_expires_only_after_its_company_was_asked(on_the_phone, simu
 
     attempt.payment.refresh_from_db()
     assert attempt.payment.status == "succeeded"
+
+
+def test_question_from_before_the_end_does_not_count(on_the_phone):
+    """Asked a minute ago is not asked now."""
+    attempt = on_the_phone()
+    services.poll_attempt(attempt_id=attempt.pk)
+    Payment.objects.update(expires_at=timezone.now())
+
+    assert services.expire_payment(payment_id=attempt.payment_id) is False
+
+    services.poll_attempt(attempt_id=attempt.pk)
+    assert services.expire_payment(payment_id=attempt.payment_id) is True
 
 
 def test_old_payment_whose_prompt_still_waits_expires_and_is_withdrawn(on_the_phone, simulator):

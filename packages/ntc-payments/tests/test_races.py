@@ -232,6 +232,7 @@ def test_sweeps_at_once_ask_once(start, simulator):
     at_once([services.poll_due] * THREADS)
 
     assert OutboxJob.objects.filter(task="ntc_payments.poll_attempt").count() == 5
+    assert set(PaymentAttempt.objects.values_list("polls", flat=True)) == {1}
 
 
 def test_cancel_against_send_never_leaves_a_live_prompt_unwatched(start, simulator):

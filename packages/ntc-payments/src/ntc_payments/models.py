@@ -160,7 +160,7 @@ class PaymentAttempt(BaseModel):
     polls = models.PositiveIntegerField(default=0)
     #: "Not found" answers in a row.
     not_found_count = models.PositiveIntegerField(default=0)
-    checkout_url = models.URLField(max_length=1000, blank=True)
+    checkout_url = models.URLField(max_length=2000, blank=True)
     failure_code = models.CharField(max_length=30, choices=_choices(FailureCode), blank=True)
     failure_message = models.CharField(max_length=LONGEST_FAILURE_MESSAGE, blank=True)
     version = models.PositiveIntegerField(default=0, editable=False)

@@ -105,6 +105,16 @@ def _plan_poll(attempt: PaymentAttempt, now: datetime) -> bool:
         if planned:
             number = attempt.polls + 1
             enqueue("ntc_payments.poll_attempt", attempt.pk, dedupe_key=f"{attempt.pk}:{number}")
+    if planned and following is None and attempt.is_live:
+        # This was the last query of the schedule; if it brings nothing, a person decides.
+        log.error(
+            "payment.attempt_undecided",
+            extra={
+                "provider": attempt.provider,
+                "reference": attempt.reference,
+                "status": attempt.status,
+            },
+        )
     return bool(planned)
 
 
