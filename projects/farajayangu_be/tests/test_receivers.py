@@ -21,6 +21,8 @@ from ntc_core.testing import assert_success
 from ntc_payments.services import poll_due
 from ntc_payments.testing import RunningSimulator, running_simulator
 
+from .processes import PROJECT_DIR
+
 PHONE, EMAIL = "+255713200001", "asha@example.com"
 
 
@@ -157,7 +159,7 @@ def test_a_payer_who_cannot_be_told_has_what_they_paid_for(user, company, settin
 
 
 def test_every_kind_has_its_templates_in_both_languages():
-    folder = django_settings.BASE_DIR / "templates" / "ntc_notify"
+    folder = PROJECT_DIR / "farajayangu_be" / "templates" / "ntc_notify"
     expected = {
         f"{kind}/{channel}.{language}.txt"
         for kind, options in django_settings.NTC_NOTIFY_KINDS.items()

@@ -22,6 +22,8 @@ env = Environment()
 # --- Applications -----------------------------------------------------------------------
 
 INSTALLED_APPS = [
+    # First, so that our templates win over those of the packages.
+    "farajayangu_be",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -41,7 +43,6 @@ INSTALLED_APPS = [
     "apps.accounts",
     "apps.subscriptions",
     "apps.common",
-    "farajayangu_be",
 ]
 
 MIDDLEWARE = [
@@ -67,7 +68,6 @@ CSRF_FAILURE_VIEW = "ntc_core.exceptions.csrf_failure"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
