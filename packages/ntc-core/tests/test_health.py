@@ -128,6 +128,7 @@ def test_a_database_that_refuses_is_not_ready(client, caplog):
 
 
 def test_a_broker_that_refuses_is_not_ready_within_the_deadline(client, settings, caplog):
+    pytest.importorskip("kombu")
     settings.CELERY_BROKER_URL = f"redis://{NOWHERE}/0"
 
     started = time.monotonic()
@@ -138,6 +139,7 @@ def test_a_broker_that_refuses_is_not_ready_within_the_deadline(client, settings
 
 @pytest.mark.redis
 def test_a_broker_that_answers_is_ready(client, settings):
+    pytest.importorskip("kombu")
     settings.CELERY_BROKER_URL = services.redis_url()
 
     assert_success(client.get(READY))
