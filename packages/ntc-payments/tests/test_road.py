@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 import pytest
@@ -13,8 +14,12 @@ from ntc_payments.testing import running_simulator
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_approved_payment_succeeds_by_its_callback(start, settings, live_server):
-    """Start, approve on the phone, callback: succeeded, and the history tells all of it."""
+def test_approved_payment_succeeds_by_its_callback(start, settings, live_server, caplog):
+    """Start, approve on the phone, callback: succeeded, and the history tells all of it.
+
+    No log line of ours has the number, the key or the secret.
+    """
+    caplog.set_level(logging.DEBUG)
     url = f"{live_server.url}/api/v1/webhooks/payments/simulator/"
     with running_simulator(callback_url=url) as simulator:
         settings.NTC_PAYMENT_PROVIDERS = {"simulator": simulator.options}
@@ -29,6 +34,10 @@ def test_approved_payment_succeeds_by_its_callback(start, settings, live_server)
             time.sleep(0.05)
         run_due_jobs()
 
+    logged = "\n".join(str(record.__dict__) for record in caplog.records)
+    assert "payment.moved" in logged
+    for secret in ("712345678", simulator.options["api_key"], simulator.options["webhook_secret"]):
+        assert secret not in logged
     payment.refresh_from_db()
     attempt.refresh_from_db()
     assert (payment.status, attempt.status, attempt.settles) == ("succeeded", "succeeded", True)

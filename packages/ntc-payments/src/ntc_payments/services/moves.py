@@ -7,7 +7,7 @@ outcome: somebody else was faster.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from django.db.models import F
@@ -113,6 +113,6 @@ def _refresh(row: Payment | PaymentAttempt, changes: dict[str, Any]) -> None:
             setattr(row, name, value)
 
 
-def _require_listed(answers: Any) -> None:
+def _require_listed(answers: Iterable[bool]) -> None:
     if not all(answers):
         raise ValueError("This transition is not in the tables of ntc_payments.transitions.")
