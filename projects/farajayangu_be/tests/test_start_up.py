@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 from django.core.management import call_command
+from farajayangu_be.asgi import application
+from farajayangu_be.settings.local_secret import read_or_make_secret
+from ntc_core.testing import assert_error
 
 from .processes import PROJECT_DIR
 from .test_prod_settings import good_environment
@@ -47,3 +53,22 @@ def test_the_web_process_sends_its_wake_ups_through_our_celery_app():
     code = "from celery import current_app as app; print(app.main, app.conf.task_acks_late)"
 
     assert start(code, good_environment()).split() == ["farajayangu_be", "True"]
+
+
+def test_asgi_serves_the_same_project():
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app=application)
+        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+            return await client.get("/api/v1/nothing-here/")
+
+    assert_error(asyncio.run(ask()), 404, code="not_found")
+
+
+def test_processes_that_start_together_agree_on_the_secret(tmp_path):
+    """`make run` starts a server and its reloader's child; both sign with this key."""
+    path = tmp_path / "secret_key"
+    with ThreadPoolExecutor(8) as pool:
+        secrets = set(pool.map(lambda _: read_or_make_secret(path), range(32)))
+
+    assert len(secrets) == 1
+    assert [each.name for each in tmp_path.iterdir()] == ["secret_key"]
