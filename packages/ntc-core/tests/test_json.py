@@ -6,9 +6,11 @@ import datetime as dt
 import enum
 import io
 import json
+import socket
 
 import pytest
 from django.core.exceptions import RequestDataTooBig
+from django.http import UnreadablePostError
 from django.test import override_settings
 from django.utils.translation import gettext_lazy
 from hypothesis import given
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from ntc_core.parsers import MAX_JSON_DEPTH, StrictJSONParser
 from ntc_core.renderers import encode_json
 from ntc_core.testing import assert_error, assert_success
+from rest_framework.exceptions import ParseError
 
 ECHO = "/api/v1/echo/"
 
@@ -149,6 +152,30 @@ def test_another_charset_is_refused_not_guessed(api_client):
     )
     assert_error(post_raw(api_client, b"{}", "application/json; charset=bz2"), 400, "parse_error")
     assert_success(post_raw(api_client, b"{}", "application/json; charset=UTF-8"))
+
+
+def test_a_body_that_ends_early_is_400_over_a_real_socket(live_server):
+    head = (
+        f"POST {ECHO} HTTP/1.1\r\nHost: {live_server.thread.host}\r\nConnection: close\r\n"
+        "Content-Type: application/json\r\nContent-Length: 50\r\n\r\n"
+    )
+    with socket.create_connection((live_server.thread.host, live_server.thread.port)) as wire:
+        wire.sendall(head.encode() + b'{"a": ')
+        wire.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: wire.recv(65536), b""))
+
+    first_line, _, rest = answer.partition(b"\r\n")
+    assert first_line == b"HTTP/1.1 400 Bad Request"
+    assert json.loads(rest.partition(b"\r\n\r\n")[2])["errors"][0]["code"] == "parse_error"
+
+
+def test_a_body_whose_sender_hung_up_is_400():
+    class HungUp(io.RawIOBase):
+        def read(self, size=-1):
+            raise UnreadablePostError("Connection reset by peer")
+
+    with pytest.raises(ParseError, match="cut off"):
+        StrictJSONParser().parse(HungUp())
 
 
 @override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=100)
