@@ -167,6 +167,37 @@ def test_plain_http_is_sent_to_https_except_for_health_checks(prod_client):
 
 @pytest.mark.postgres
 @pytest.mark.redis
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        ("https://app.farajayangu.example", True),
+        ("https://evil.example", False),
+        ("http://localhost:5173", False),
+    ],
+)
+def test_only_the_named_front_ends_may_call_from_a_browser(prod_client, origin, allowed):
+    asked = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type,idempotency-key",
+    }
+
+    answer = prod_client.options("/api/v1/subscriptions/", headers=asked)
+
+    assert answer.headers.get("Access-Control-Allow-Origin") == (origin if allowed else None)
+    if allowed:
+        assert "idempotency-key" in answer.headers["Access-Control-Allow-Headers"]
+
+
+def test_a_front_end_in_development_may_call_from_any_local_port(debug_client):
+    answer = debug_client.get("/api/v1/plans/", headers={"Origin": "http://localhost:5173"})
+
+    assert answer.headers["Access-Control-Allow-Origin"] == "http://localhost:5173"
+    assert "X-Request-ID" in answer.headers["Access-Control-Expose-Headers"]
+
+
+@pytest.mark.postgres
+@pytest.mark.redis
 def test_development_screens_do_not_exist_in_production(prod_client):
     assert_error(prod_client.get("/dev/mailbox/"), 404)
     assert_error(prod_client.get("/dev/phone/"), 404)

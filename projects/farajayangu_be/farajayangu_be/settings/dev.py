@@ -27,6 +27,8 @@ DEBUG = True
 SECRET_KEY = env.text("SECRET_KEY") or read_or_make_secret(LOCAL_DIR / "secret_key")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 PORT = env.whole_number("PORT", default=8000)
+# Whatever port a front end's own development server has.
+CORS_ALLOWED_ORIGIN_REGEXES = [r"^http://(localhost|127\.0\.0\.1):[0-9]+$"]
 PUBLIC_URL = env.web_url("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}")
 
 # --- Data -------------------------------------------------------------------------------

@@ -54,10 +54,10 @@ class Command(RunserverCommand):
             return
         if not is_free(settings.PORT):
             raise CommandError(f"Port {settings.PORT} is taken. Choose another: PORT=9000.")
-        simulator = self._choose_simulator()
-        call_command("migrate", interactive=False, verbosity=0)
-        demo.seed()
         try:
+            simulator = self._choose_simulator()
+            call_command("migrate", interactive=False, verbosity=0)
+            demo.seed()
             with simulator:
                 self._say_where_things_are()
                 super().handle(*args, **options)
