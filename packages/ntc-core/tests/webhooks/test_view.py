@@ -11,11 +11,13 @@ import time
 import pytest
 from django.db import connection, connections
 from django.test import Client, RequestFactory
+from ntc_core.errors import NotFound
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.services import run_due_jobs
 from ntc_core.request_id import bind_request_id
 from ntc_core.testing import assert_error
 from ntc_core.webhooks.models import WebhookEvent
+from ntc_core.webhooks.services import split_provider_slug
 from ntc_core.webhooks.types import WebhookRequest
 from ntc_core.webhooks.views import WebhookView
 
@@ -150,6 +152,16 @@ def test_announced_large_body_is_refused_unread(deliver):
     assert company.requests == []
 
 
+def test_body_that_announces_too_much_is_not_read_at_all():
+    endless = Endless()
+    request = without_length(endless)
+    request.META["CONTENT_LENGTH"] = str(MAX_BYTES + 1)
+
+    with bind_request_id("0199-test"):
+        assert_error(Webhooks.as_view()(request, provider="acme"), 413, "too_large")
+    assert endless.taken == 0
+
+
 def test_largest_allowed_body_is_taken(deliver):
     body = event()
     body = body[:-1] + b" " * (MAX_BYTES - len(body)) + body[-1:]
@@ -256,6 +268,8 @@ def test_company_that_does_not_sign_is_known_by_its_path(deliver, settings, capl
 
 
 def test_suffix_opens_nothing_where_no_secret_is_set(deliver):
+    with pytest.raises(NotFound):
+        split_provider_slug("quiet-")
     assert_error(deliver(b"n-1", url="/api/v1/webhooks/payments/quiet-/"), 404)
     assert_error(deliver(b"n-1", url="/api/v1/webhooks/payments/quiet-x/"), 404)
 
