@@ -162,6 +162,11 @@ def test_unknown_name_was_not_sent():
         client("http://company.invalid").request("POST", "/")
 
 
+def test_name_that_cannot_be_one_was_not_sent():
+    with pytest.raises(NotSent, match="UnicodeError"):
+        client(f"http://{'a' * 64}.example").request("POST", "/")
+
+
 def test_connection_that_is_never_accepted_was_not_sent():
     """A full backlog: the kernel drops our SYN, as a dead host does."""
     with contextlib.ExitStack() as stack:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 __all__ = ["CURRENCY_EXPONENTS", "CurrencyMismatch", "InvalidMoney", "Money"]
 
@@ -74,10 +74,7 @@ class Money:
         exponent = CURRENCY_EXPONENTS.get(currency)
         if exponent is None:
             raise InvalidMoney(f"Unknown currency {currency!r}.")
-        try:
-            number = Decimal(amount)
-        except InvalidOperation as error:
-            raise InvalidMoney("The amount is not a number.") from error
+        number = Decimal(amount)
         if not number.is_finite():
             raise InvalidMoney("The amount is not a finite number.")
         digits, scale = _digits_and_scale(number)

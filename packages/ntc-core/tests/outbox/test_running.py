@@ -367,8 +367,9 @@ def test_old_done_jobs_are_purged_in_batches(settings):
     assert left == {"young", "parked"}
 
 
-def test_purge_job_deletes_everything_old():
-    for number in range(3):
+def test_purge_job_deletes_everything_old(monkeypatch):
+    monkeypatch.setattr("ntc_core.outbox.tasks.BATCH_SIZE", 2)
+    for number in range(4):
         OutboxJob.objects.create(
             task="tests.note",
             dedupe_key=f"old-{number}",

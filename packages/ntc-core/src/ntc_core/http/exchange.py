@@ -81,7 +81,7 @@ class Exchange:
         #: Set just before the first byte of the request is handed to the connection.
         self.sent = threading.Event()
         self._finished = threading.Event()
-        self._outcome: HttpAnswer | BaseException | None = None
+        self._outcome: HttpAnswer | Exception | None = None
 
     def run(self) -> HttpAnswer:
         """Return the answer.
@@ -104,9 +104,8 @@ class Exchange:
             raise self._failure("no answer before the deadline")
         if isinstance(outcome, HttpFailure):
             raise outcome
-        if isinstance(outcome, OSError | httpcore.NetworkError | _TRANSPORT_ERRORS):
-            raise self._failure(type(outcome).__name__) from outcome
-        raise outcome
+        # Whatever went wrong, a mistake of ours included: what counts is what was sent.
+        raise self._failure(type(outcome).__name__) from outcome
 
     def left(self) -> float:
         """Return the seconds until the deadline, 0 when it has passed."""
@@ -115,7 +114,7 @@ class Exchange:
     def _work(self) -> None:
         try:
             self._outcome = self._exchange()
-        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+        except Exception as error:  # noqa: BLE001 - told to the caller in its own thread
             self._outcome = error
         finally:
             self._finished.set()
@@ -160,14 +159,6 @@ class Exchange:
     def _name(self) -> str:
         """Return method and host; path and query may hold what logs must not."""
         return f"{self.request.method} {self.request.url.host}"
-
-
-_TRANSPORT_ERRORS = (
-    httpcore.TimeoutException
-    | httpcore.ProtocolError
-    | httpcore.ProxyError
-    | httpcore.UnsupportedProtocol
-)
 
 
 class _DeadlineBackend(httpcore.SyncBackend):
