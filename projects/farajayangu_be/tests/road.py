@@ -110,17 +110,26 @@ class Road:
 
     def get(self, path: str) -> httpx.Response:
         """Read from the API."""
-        return httpx.get(f"{self.base_url}{API}/{path}", headers=self._headers(), timeout=20)
+        return self._call("GET", path)
 
     def post(self, path: str, body: dict[str, Any], **headers: str) -> httpx.Response:
         """Write to the API."""
         extra = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx.post(
+        return self._call("POST", path, json=body, headers=extra)
+
+    def _call(
+        self, method: str, path: str, *, headers: dict[str, str] | None = None, **sent: Any
+    ) -> httpx.Response:
+        answer = httpx.request(
+            method,
             f"{self.base_url}{API}/{path}",
-            json=body,
-            headers={**self._headers(), **extra},
+            headers={**self._headers(), **(headers or {})},
             timeout=20,
+            **sent,
         )
+        assert answer.headers["Content-Type"] == "application/json"
+        assert answer.headers["X-Request-ID"]
+        return answer
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.access}"} if self.access else {}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import prefetch_related_objects
 from django.utils import timezone
+from ntc_core.models import new_uid
 from ntc_payments import services as payments
+from ntc_payments.selectors import list_payments
 
 from . import selectors
 from .models import Plan, Subscription, SubscriptionPeriod
@@ -31,7 +33,7 @@ def subscribe(
     user: User,
     plan_uid: UUID,
     method: str,
-    idempotency_key: str,
+    idempotency_key: str | None = None,
     provider: str | None = None,
     phone: str | None = None,
     return_url: str | None = None,
@@ -40,25 +42,23 @@ def subscribe(
 
     `phone` is the one that pays: the user's own unless they name another. What is sold is
     written into the payment, so a later change of the plan does not change what this payer
-    gets.
+    gets, nor the answer to the same `idempotency_key`.
 
     Raises:
         InvalidInput: the plan is not on sale, or the payment cannot be made like that.
         Unprocessable: the idempotency key was used for something else.
         Unavailable: no payment provider is configured.
     """
-    plan = selectors.get_plan_on_sale(uid=plan_uid)
+    sale = _find_sale(user, plan_uid, idempotency_key) if idempotency_key else None
     payment = payments.start_payment(
         payer=user,
-        money=plan.price,
+        **(sale or _make_sale(selectors.get_plan_on_sale(uid=plan_uid), user)),
         method=method,
         provider=provider,
         phone=phone or user.phone,
         purpose=PURPOSE,
-        description=plan.name_in(user.language),
         return_url=return_url,
-        idempotency_key=idempotency_key,
-        metadata={"plan": str(plan.uid), "period_days": plan.period_days},
+        idempotency_key=idempotency_key or str(new_uid()),
     )
     # What the payer does next follows from the attempts; the answer asks more than once.
     prefetch_related_objects([payment], "attempts")
@@ -95,3 +95,23 @@ def grant_paid_period(*, payment: Payment) -> SubscriptionPeriod:
         starts_at=begins_at,
         ends_at=ends_at,
     )
+
+
+def _make_sale(plan: Plan, user: User) -> dict[str, Any]:
+    return {
+        "money": plan.price,
+        "description": plan.name_in(user.language),
+        "metadata": {"plan": str(plan.uid), "period_days": plan.period_days},
+    }
+
+
+def _find_sale(user: User, plan_uid: UUID, idempotency_key: str) -> dict[str, Any] | None:
+    """Return what was sold under this key, if it was this plan: its price may be another now."""
+    payment = list_payments(payer=user).filter(idempotency_key=idempotency_key).first()
+    if payment is None or payment.metadata.get("plan") != str(plan_uid):
+        return None
+    return {
+        "money": payment.money,
+        "description": payment.description,
+        "metadata": payment.metadata,
+    }

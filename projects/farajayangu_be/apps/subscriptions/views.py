@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, cast
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -71,7 +70,7 @@ class SubscribeView(APIView):
         payment = services.subscribe(
             user=cast("User", request.user),
             plan_uid=choice.pop("plan"),
-            idempotency_key=request.headers.get("Idempotency-Key") or str(uuid.uuid4()),
+            idempotency_key=request.headers.get("Idempotency-Key"),
             **choice,
         )
         return success_response(

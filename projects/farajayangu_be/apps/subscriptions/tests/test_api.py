@@ -100,6 +100,23 @@ def test_the_same_key_for_something_else_is_refused(signed_in_client, user, plan
     assert list_payments(payer=user).count() == 1
 
 
+def test_the_same_key_gives_the_same_payment_after_the_plan_has_changed(
+    signed_in_client, user, plan
+):
+    """The first answer was lost; meanwhile the plan became dearer, then was withdrawn."""
+    choice = {"plan": str(plan.uid), "method": "mobile_push"}
+    key = {"HTTP_IDEMPOTENCY_KEY": "purchase-1"}
+    first = assert_success(signed_in_client.post(SUBSCRIBE, choice, **key), 201)
+    Plan.objects.update(amount_minor=900_000, period_days=1, is_active=False)
+
+    again = assert_success(signed_in_client.post(SUBSCRIBE, choice, **key), 201)
+    other = signed_in_client.post(SUBSCRIBE, {**choice, "phone": "0765 432 109"}, **key)
+
+    assert again == first
+    assert_error(other, 422, code="idempotency_key_reused")
+    assert list_payments(payer=user).count() == 1
+
+
 def test_without_a_key_each_call_is_a_purchase(signed_in_client, user, plan):
     choice = {"plan": str(plan.uid), "method": "mobile_push"}
 
