@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import ClassVar
 
+from ntc_core.http import AnswerUnreadable
 from ntc_core.money import Money
 from ntc_core.webhooks.types import VerifiedWebhook, WebhookRequest
 from ntc_payments.providers.base import PaymentProvider
@@ -41,6 +42,8 @@ class HostedProvider(PaymentProvider):
     def start(self, request: AttemptRequest) -> StartOutcome:
         if self.result == "broken":
             raise ZeroDivisionError
+        if self.result == "unreadable":
+            raise AnswerUnreadable("Hosted: expected JSON, got a page.")
         return StartOutcome(
             result=StartResult(self.result),
             money=request.money,

@@ -196,6 +196,20 @@ def test_payment_that_is_paid_at_once_succeeds_at_once(start, settings):
     assert payment.status == "succeeded"
 
 
+def test_unreadable_answer_is_unknown_and_not_our_bug(start, settings, caplog):
+    """The company answered something: it may have acted."""
+    settings.NTC_PAYMENT_PROVIDERS = {
+        "hosted": {"class": "tests.companies.HostedProvider", "result": "unreadable"}
+    }
+    payment = start(method="hosted_checkout")
+
+    run_due_jobs()
+
+    assert payment.attempts.get().status == "unknown"
+    assert "payment.no_answer" in caplog.text
+    assert "payment.provider_broke" not in caplog.text
+
+
 def test_bug_in_a_provider_is_unknown_not_a_second_call(start, settings, caplog):
     """An exception in our own code says nothing about what the company did."""
     settings.NTC_PAYMENT_PROVIDERS = {
