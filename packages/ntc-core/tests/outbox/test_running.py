@@ -13,8 +13,6 @@ from ntc_core.outbox import enqueue, running
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.services import (
     bring_forward,
-    enqueue_recurring,
-    purge_done_jobs,
     requeue_expired,
     retry_parked,
     run_due_jobs,
@@ -236,7 +234,7 @@ def test_overtaken_run_has_no_effect(caplog):
     assert (row.state, effects("a")) == (D, 1)
 
 
-def test_overtaken_run_that_fails_does_not_disturb_the_other():
+def test_overtaken_run_that_fails_does_not_disturb_the_other(caplog):
     row = enqueue(fail, "a")
     slow = running.claim(OutboxJob.objects.filter(pk=row.pk))
     OutboxJob.objects.update(lease_token=uuid.uuid4(), attempts=2)
@@ -245,9 +243,11 @@ def test_overtaken_run_that_fails_does_not_disturb_the_other():
 
     row.refresh_from_db()
     assert (row.state, row.attempts, row.last_error) == (R, 2, "")
+    assert "job.overtaken" in caplog.messages
+    assert "job.retry" not in caplog.messages
 
 
-def test_overtaken_run_that_gives_up_does_not_park_the_job():
+def test_overtaken_run_that_gives_up_does_not_park_the_job(caplog):
     row = enqueue(fail, "a")
     OutboxJob.objects.update(attempts=1)
     slow = running.claim(OutboxJob.objects.filter(pk=row.pk))
@@ -257,6 +257,7 @@ def test_overtaken_run_that_gives_up_does_not_park_the_job():
 
     row.refresh_from_db()
     assert row.state == R
+    assert "job.parked" not in caplog.messages
 
 
 def test_job_that_always_takes_its_process_down_is_parked():
@@ -312,74 +313,6 @@ def test_running_stops_at_the_limit(ran, until_idle):
 
     assert run_due_jobs(limit=2, until_idle=until_idle) == 2
     assert len(ran) == 2
-
-
-def purges() -> list[str]:
-    """List the states of the recurring job that the outbox itself brings."""
-    return list(OutboxJob.objects.filter(task="ntc_outbox.purge").values_list("state", flat=True))
-
-
-def test_recurring_job_is_enqueued_once_per_slot():
-    enqueue_recurring()
-    assert enqueue_recurring() == 0
-    assert purges() == [Q]
-
-    run_due_jobs()
-
-    assert enqueue_recurring() == 0
-    assert purges() == [D]
-    assert OutboxJob.objects.filter(dedupe_key__startswith="slot:3600:").exists()
-
-
-def test_recurring_job_of_an_older_slot_that_still_waits_is_enough():
-    OutboxJob.objects.create(task="ntc_outbox.purge", dedupe_key="slot:3600:1")
-
-    enqueue_recurring()
-
-    assert purges() == [Q]
-
-
-def test_recurring_job_comes_back_in_the_next_slot():
-    OutboxJob.objects.create(task="ntc_outbox.purge", dedupe_key="slot:3600:1", state=D)
-
-    enqueue_recurring()
-
-    assert purges() == [Q, D]
-
-
-def test_old_done_jobs_are_purged_in_batches(settings):
-    settings.NTC_OUTBOX_KEEP_DAYS = 14
-    ages = {"old-1": 20, "old-2": 15, "young": 13}
-    for key, days in ages.items():
-        OutboxJob.objects.create(
-            task="tests.note", dedupe_key=key, state=D, done_at=Now() - timedelta(days=days)
-        )
-    OutboxJob.objects.create(
-        task="x", dedupe_key="slot:5:1", state=D, done_at=Now() - timedelta(days=2)
-    )
-    OutboxJob.objects.create(task="tests.note", dedupe_key="parked", state=P)
-
-    assert purge_done_jobs(batch_size=2) == 2
-    assert purge_done_jobs(batch_size=2) == 1
-    assert purge_done_jobs(batch_size=2) == 0
-
-    left = set(OutboxJob.objects.values_list("dedupe_key", flat=True))
-    assert left == {"young", "parked"}
-
-
-def test_purge_job_deletes_everything_old(monkeypatch):
-    monkeypatch.setattr("ntc_core.outbox.tasks.BATCH_SIZE", 2)
-    for number in range(4):
-        OutboxJob.objects.create(
-            task="tests.note",
-            dedupe_key=f"old-{number}",
-            state=D,
-            done_at=Now() - timedelta(days=99),
-        )
-
-    purge()
-
-    assert not OutboxJob.objects.exists()
 
 
 def test_failures_are_told_to_whom_it_may_concern():

@@ -172,21 +172,42 @@ def _fail(claim: Claim, error: Exception, fields: dict[str, object]) -> None:
         _park(claim, error, fields)
         return
     delay = _backoff_seconds(claim)
-    with transaction.atomic():
-        if _release(claim, error, state=OutboxJob.State.QUEUED, run_at=seconds_from_now(delay)):
-            job_failed.send(OutboxJob, job=claim.row, parked=False)
-    log.warning(
-        "job.retry",
-        extra={**fields, "delay_seconds": round(delay, 1), "error": claim.row.last_error},
-        exc_info=error,
-    )
+    if _give_back(
+        claim,
+        error,
+        fields,
+        parked=False,
+        state=OutboxJob.State.QUEUED,
+        run_at=seconds_from_now(delay),
+    ):
+        log.warning(
+            "job.retry",
+            extra={**fields, "delay_seconds": round(delay, 1), "error": claim.row.last_error},
+            exc_info=error,
+        )
 
 
 def _park(claim: Claim, error: Exception, fields: dict[str, object]) -> None:
+    if _give_back(claim, error, fields, parked=True, state=OutboxJob.State.PARKED):
+        log.error("job.parked", extra={**fields, "error": claim.row.last_error}, exc_info=error)
+
+
+def _give_back(
+    claim: Claim,
+    error: Exception,
+    fields: dict[str, object],
+    *,
+    parked: bool,
+    **changes: object,
+) -> bool:
+    """Write down a failed run and tell the others, unless the run was overtaken meanwhile."""
     with transaction.atomic():
-        if _release(claim, error, state=OutboxJob.State.PARKED):
-            job_failed.send(OutboxJob, job=claim.row, parked=True)
-    log.error("job.parked", extra={**fields, "error": claim.row.last_error}, exc_info=error)
+        released = _release(claim, error, **changes)
+        if released:
+            job_failed.send(OutboxJob, job=claim.row, parked=parked)
+    if not released:
+        log.warning("job.overtaken", extra={**fields, "error": claim.row.last_error})
+    return released
 
 
 def _release(claim: Claim, error: Exception, **changes: object) -> bool:
