@@ -39,7 +39,8 @@ sync:
 	$(call uv,sync --quiet --frozen --inexact --python "$(PYTHON)" --all-packages --all-extras)
 
 run:
-	$(call uv,sync --frozen --inexact --no-dev --python "$(PYTHON)" --package farajayangu-be)
+	@test -d .venv || echo "Installing into .venv (once)"
+	$(call uv,sync --quiet --frozen --inexact --no-dev --python "$(PYTHON)" --package farajayangu-be)
 	@cd $(PROJECT) && PORT=$(PORT) exec $(BIN)/python manage.py dev
 
 test: sync

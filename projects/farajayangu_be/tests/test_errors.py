@@ -198,6 +198,13 @@ def test_a_front_end_in_development_may_call_from_any_local_port(debug_client):
 
 @pytest.mark.postgres
 @pytest.mark.redis
+@pytest.mark.postgres
+@pytest.mark.redis
+@pytest.mark.parametrize("path", ["/schema/", "/docs/"])
+def test_the_document_is_for_staff_in_production(prod_client, path):
+    assert_error(prod_client.get(path), 403)
+
+
 def test_development_screens_do_not_exist_in_production(prod_client):
     assert_error(prod_client.get("/dev/mailbox/"), 404)
     assert_error(prod_client.get("/dev/phone/"), 404)
@@ -205,10 +212,9 @@ def test_development_screens_do_not_exist_in_production(prod_client):
 
 @pytest.mark.postgres
 @pytest.mark.redis
-@pytest.mark.parametrize("path", ["/docs/", "/admin/login/"])
-def test_pages_bring_their_own_files_in_production(prod_client, path):
+def test_pages_bring_their_own_files_in_production(prod_client):
     """Every file a page names is there, under a name that may be cached for ever."""
-    page = prod_client.get(path, headers={"Accept": "text/html"})
+    page = prod_client.get("/admin/login/", headers={"Accept": "text/html"})
     assert page.status_code == 200
     files = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text)
     assert files

@@ -86,6 +86,15 @@ SECURE_HSTS_PRELOAD = True
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
 
+# --- The API's document -----------------------------------------------------------------
+
+# /schema/ and /docs/ are for staff, who sign in at /admin/: a stranger need not have the map.
+SPECTACULAR_SETTINGS = {
+    **SPECTACULAR_SETTINGS,
+    "SERVE_AUTHENTICATION": ["rest_framework.authentication.SessionAuthentication"],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAdminUser"],
+}
+
 # --- Tokens -----------------------------------------------------------------------------
 
 # Without JWT_KEYS tokens are signed with a key of their own that follows from SECRET_KEY.
