@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from ntc_core.admin import ReadOnlyRows
 
 from ntc_notify.models import DeliveryAttempt, Message, Notification
 
@@ -22,20 +23,7 @@ else:
 __all__ = ["DeliveryAttemptAdmin", "MessageAdmin", "NotificationAdmin"]
 
 
-class _ReadOnly:
-    """Rows are the record of what happened."""
-
-    def has_add_permission(self, *_: Any) -> bool:
-        return False
-
-    def has_change_permission(self, *_: Any) -> bool:
-        return False
-
-    def has_delete_permission(self, *_: Any) -> bool:
-        return False
-
-
-class _MessageInline(_ReadOnly, BaseInline):
+class _MessageInline(ReadOnlyRows, BaseInline):
     model = Message
     fields = ("channel", "masked_address", "state", "provider", "segments", "error", "expires_at")
     readonly_fields = fields
@@ -43,7 +31,7 @@ class _MessageInline(_ReadOnly, BaseInline):
     extra = 0
 
 
-class _AttemptInline(_ReadOnly, BaseInline):
+class _AttemptInline(ReadOnlyRows, BaseInline):
     model = DeliveryAttempt
     fields = ("created_at", "provider", "outcome", "error", "provider_ref", "finished_at")
     readonly_fields = fields
@@ -51,7 +39,7 @@ class _AttemptInline(_ReadOnly, BaseInline):
 
 
 @admin.register(Notification)
-class NotificationAdmin(_ReadOnly, BaseAdmin):
+class NotificationAdmin(ReadOnlyRows, BaseAdmin):
     """What somebody was to be told."""
 
     list_display = ("kind", "dedupe_key", "language", "created_at")
@@ -76,7 +64,7 @@ class NotificationAdmin(_ReadOnly, BaseAdmin):
 
 
 @admin.register(Message)
-class MessageAdmin(_ReadOnly, BaseAdmin):
+class MessageAdmin(ReadOnlyRows, BaseAdmin):
     """One notification on its way to one address."""
 
     list_display = (
@@ -114,7 +102,7 @@ class MessageAdmin(_ReadOnly, BaseAdmin):
 
 
 @admin.register(DeliveryAttempt)
-class DeliveryAttemptAdmin(_ReadOnly, BaseAdmin):
+class DeliveryAttemptAdmin(ReadOnlyRows, BaseAdmin):
     """One call to one provider."""
 
     list_display = ("created_at", "message", "provider", "outcome", "error")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from ntc_core.admin import ReadOnlyRows
 from ntc_core.phone import mask_phone
 
 from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
@@ -20,23 +21,7 @@ else:
     BaseAdmin = admin.ModelAdmin
 
 
-class ReadOnly:
-    """A status changes by observations and services only."""
-
-    def has_add_permission(self, *_: Any, **__: Any) -> bool:
-        """Nobody adds."""
-        return False
-
-    def has_change_permission(self, *_: Any, **__: Any) -> bool:
-        """Nobody changes."""
-        return False
-
-    def has_delete_permission(self, *_: Any, **__: Any) -> bool:
-        """Nobody deletes."""
-        return False
-
-
-class AttemptInline(ReadOnly, PaymentInline):
+class AttemptInline(ReadOnlyRows, PaymentInline):
     """The tries of a payment."""
 
     model = PaymentAttempt
@@ -59,7 +44,7 @@ class AttemptInline(ReadOnly, PaymentInline):
     show_change_link = True
 
 
-class EventInline(ReadOnly, PaymentInline):
+class EventInline(ReadOnlyRows, PaymentInline):
     """The timeline of a payment."""
 
     model = PaymentEvent
@@ -83,7 +68,7 @@ class EventInline(ReadOnly, PaymentInline):
 
 
 @admin.register(Payment)
-class PaymentAdmin(ReadOnly, BaseAdmin):
+class PaymentAdmin(ReadOnlyRows, BaseAdmin):
     """Payments with their attempts and timeline."""
 
     list_display = ("uid", "payer", "money", "method", "status", "description", "created_at")
@@ -118,7 +103,7 @@ class PaymentAdmin(ReadOnly, BaseAdmin):
 
 
 @admin.register(PaymentAttempt)
-class PaymentAttemptAdmin(ReadOnly, BaseAdmin):
+class PaymentAttemptAdmin(ReadOnlyRows, BaseAdmin):
     """Tries at companies."""
 
     list_display = (
@@ -166,7 +151,7 @@ class PaymentAttemptAdmin(ReadOnly, BaseAdmin):
 
 
 @admin.register(PaymentEvent)
-class PaymentEventAdmin(ReadOnly, BaseAdmin):
+class PaymentEventAdmin(ReadOnlyRows, BaseAdmin):
     """The history of all payments; `applied: no` and a reason are worth a look."""
 
     list_display = (

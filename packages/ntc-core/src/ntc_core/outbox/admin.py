@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from ntc_core.admin import KeptRows
 from ntc_core.outbox import services
 from ntc_core.outbox.models import OutboxJob
 
@@ -21,7 +22,7 @@ else:
 
 
 @admin.register(OutboxJob)
-class OutboxJobAdmin(BaseAdmin):
+class OutboxJobAdmin(KeptRows, BaseAdmin):
     """A list of jobs; a row is changed by its runner only."""
 
     list_display = ("task", "state", "attempts", "run_at", "done_at", "last_error")
@@ -46,18 +47,6 @@ class OutboxJobAdmin(BaseAdmin):
         "updated_at",
     )
     readonly_fields = fields
-
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - Django's signature
-        """Refuse: jobs are enqueued by the code that needs them."""
-        return False
-
-    def has_delete_permission(
-        self,
-        request: HttpRequest,  # noqa: ARG002 - Django's signature
-        obj: OutboxJob | None = None,  # noqa: ARG002 - Django's signature
-    ) -> bool:
-        """Refuse: a committed job is never dropped."""
-        return False
 
     @admin.action(description="Retry the parked jobs among these", permissions=["change"])
     def retry_parked(self, request: HttpRequest, queryset: QuerySet[OutboxJob]) -> None:

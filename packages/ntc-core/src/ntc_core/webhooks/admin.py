@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 
+from ntc_core.admin import KeptRows
 from ntc_core.masking import mask_text, mask_value
 from ntc_core.webhooks import services
 from ntc_core.webhooks.models import WebhookEvent
@@ -26,7 +27,7 @@ SHOWN_CHARACTERS = 10_000
 
 
 @admin.register(WebhookEvent)
-class WebhookEventAdmin(BaseAdmin):
+class WebhookEventAdmin(KeptRows, BaseAdmin):
     """A list of events. What a company said is evidence, so nobody edits it."""
 
     list_display = (
@@ -60,18 +61,6 @@ class WebhookEventAdmin(BaseAdmin):
         "updated_at",
     )
     readonly_fields = fields
-
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - Django's signature
-        """Refuse: only a company's proven call makes an event."""
-        return False
-
-    def has_delete_permission(
-        self,
-        request: HttpRequest,  # noqa: ARG002 - Django's signature
-        obj: WebhookEvent | None = None,  # noqa: ARG002 - Django's signature
-    ) -> bool:
-        """Refuse: without the row, a repeated delivery would count as new."""
-        return False
 
     @admin.display(description="body (people masked)")
     def masked_body(self, event: WebhookEvent) -> str:
