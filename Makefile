@@ -2,23 +2,23 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help sync run test test-wheels test-faults check fix bench docs compose clean
+.PHONY: help sync run test test-wheels test-faults check fix docs compose clean
 
 # The first Python that is new enough; everything else comes from uv.lock. The program itself,
 # not what PATH has: given a pyenv shim, uv would make .venv anew each time.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { $$p -c 'import sys; print(sys.executable)'; break; }; done)
-PORT ?= 8000
 PACKAGES := ntc-core ntc-payments ntc-notify
 PACKAGE ?=
 PROJECT := projects/farajayangu_be
+# Quoted where used: the checkout may lie under a path with a space.
 BIN := $(CURDIR)/.venv/bin
 
 # uv never fetches a Python of its own: what runs here is the machine's.
 export UV_PYTHON_DOWNLOADS := never
 
 help:
-	@echo "make run            serve on 127.0.0.1:$(PORT): no database server, no Redis, no .env needed"
+	@echo "make run            serve on 127.0.0.1:8000 (PORT=9000 make run: elsewhere); needs nothing but Python"
 	@echo "make test           every test: each package from its own folder, then the project"
 	@echo "make test PACKAGE=ntc-core    one package"
 	@echo "make test-wheels    each package built, installed alone and tested, lowest and newest dependencies"
@@ -27,6 +27,8 @@ help:
 	@echo "make fix            format and mend what the linter can"
 	@echo "make docs           build the documentation site into site/"
 	@echo "make compose        web, worker, beat, PostgreSQL and Redis in containers"
+	@echo "make sync           only install what the tests and checks need into .venv"
+	@echo "make clean          remove .venv, .tools, .local (the development database!), site and dist"
 
 # $(call uv,ARGUMENTS): the locked uv, fetched into .tools/ where it is missing.
 define uv
@@ -41,33 +43,33 @@ sync:
 run:
 	@test -d .venv || echo "Installing into .venv (once)"
 	$(call uv,sync --quiet --frozen --inexact --no-dev --python "$(PYTHON)" --package farajayangu-be)
-	@cd $(PROJECT) && PORT=$(PORT) exec $(BIN)/python manage.py dev
+	@cd $(PROJECT) && exec "$(BIN)/python" manage.py dev
 
 test: sync
-	@$(BIN)/python tools/run_tests.py $(or $(PACKAGE),$(PACKAGES) farajayangu_be)
+	@"$(BIN)/python" tools/run_tests.py $(or $(PACKAGE),$(PACKAGES) farajayangu_be)
 
 test-wheels: sync
 	$(call uv,run --no-sync python tools/test_wheels.py $(or $(PACKAGE),$(PACKAGES)))
 
 test-faults: sync
-	@$(BIN)/python tools/run_tests.py --faults $(or $(PACKAGE),$(PACKAGES) farajayangu_be)
+	@"$(BIN)/python" tools/run_tests.py --faults $(or $(PACKAGE),$(PACKAGES) farajayangu_be)
 
 check: sync
 	@echo "lock"
 	$(call uv,lock --check --quiet)
-	@echo "format" && $(BIN)/ruff format --check --quiet .
-	@echo "lint" && $(BIN)/ruff check --quiet .
-	@echo "types" && PYTHONPATH=$(PROJECT) $(BIN)/mypy
-	@echo "imports" && out=$$(PYTHONPATH=$(PROJECT) $(BIN)/lint-imports --no-cache) || { echo "$$out"; exit 1; }
-	@echo "migrations" && cd $(PROJECT) && $(BIN)/python manage.py makemigrations --check --dry-run
-	@echo "openapi" && cd $(PROJECT) && $(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
+	@echo "format" && "$(BIN)/ruff" format --check --quiet .
+	@echo "lint" && "$(BIN)/ruff" check --quiet .
+	@echo "types" && PYTHONPATH=$(PROJECT) "$(BIN)/mypy"
+	@echo "imports" && out=$$(PYTHONPATH=$(PROJECT) "$(BIN)/lint-imports" --no-cache) || { echo "$$out"; exit 1; }
+	@echo "migrations" && cd $(PROJECT) && "$(BIN)/python" manage.py makemigrations --check --dry-run
+	@echo "openapi" && cd $(PROJECT) && "$(BIN)/python" manage.py spectacular --validate --fail-on-warn --file /dev/null
 
 fix: sync
-	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+	@"$(BIN)/ruff" check --fix --quiet . ; "$(BIN)/ruff" format .
 
 docs:
 	$(call uv,sync --quiet --frozen --inexact --python "$(PYTHON)" --group docs)
-	@$(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 "$(BIN)/mkdocs" build --strict --quiet
 
 compose:
 	@docker compose --file docker/compose.yml up --build

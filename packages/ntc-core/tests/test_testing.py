@@ -210,10 +210,9 @@ def run_suite(pytester, monkeypatch):
     """Run a suite of its own in another process, where no service is."""
 
     def run(**environment):
-        for name, value in environment.items():
+        nothing = {"TEST_DATABASE_URL": "sqlite:", "TEST_REDIS_URL": "none"}
+        for name, value in {**nothing, **environment}.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setenv("TEST_DATABASE_URL", "sqlite:")
-        monkeypatch.setenv("TEST_REDIS_URL", "redis://127.0.0.1:9")
         monkeypatch.setenv("PYTHONPATH", str(PACKAGE))
         monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "tests.settings")
         pytester.makepyfile(SUITE)
@@ -238,3 +237,20 @@ def test_in_ci_a_missing_service_is_a_failure(run_suite):
     result.assert_outcomes(passed=1, errors=3)
     result.stdout.fnmatch_lines(["*CI=true and there is no PostgreSQL*"])
     assert "Not covered" not in result.stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("variable", "url"),
+    [
+        ("TEST_DATABASE_URL", "postgres://shop:pass@127.0.0.1:9/shop"),
+        ("TEST_REDIS_URL", "redis://127.0.0.1:9/0"),
+    ],
+)
+def test_a_service_that_was_named_and_is_silent_stops_the_run_with_a_sentence(
+    run_suite, variable, url
+):
+    result = run_suite(**{variable: url})
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*Nothing answers at the {variable} given (127.0.0.1:9*"])
+    assert "pass" not in result.stderr.str()

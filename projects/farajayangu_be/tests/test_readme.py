@@ -12,7 +12,7 @@ import pytest
 from .processes import PROJECT_DIR
 
 README = PROJECT_DIR.parents[1] / "README.md"
-BLOCK = re.compile(r"<!-- road:[^>]*-->\n```sh\n(.*?)```", re.DOTALL)
+BLOCK = re.compile(r"<!-- road:[^>]*-->\n```bash\n(.*?)```", re.DOTALL)
 
 
 def test_the_curl_block_of_the_readme(dev_server):

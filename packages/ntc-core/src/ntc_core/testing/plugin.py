@@ -38,6 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "redis: needs Redis; skipped where there is none")
     config.addinivalue_line("markers", "faults: a long fault, race or fuzz run; `make test-faults`")
     config.stash[_NOT_COVERED] = Counter()
+    _require_given_services()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -113,6 +114,20 @@ def run_jobs(db: None) -> Callable[[], int]:  # noqa: ARG001 - opens the databas
     from ntc_core.outbox.services import run_due_jobs
 
     return run_due_jobs
+
+
+def _require_given_services() -> None:
+    """Stop at once where a service that somebody named does not answer.
+
+    Hundreds of connection errors, or silent skips, would hide a mistyped URL.
+    """
+    from ntc_core.testing.services import find_silent_services
+
+    for variable, url in find_silent_services().items():
+        raise pytest.UsageError(
+            f"Nothing answers at the {variable} given ({url}). Start it, or unset {variable} "
+            "to use the standard local port."
+        )
 
 
 def _is_available(service: str) -> bool:

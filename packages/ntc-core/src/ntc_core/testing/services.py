@@ -1,8 +1,9 @@
 """Find the database and the Redis that tests may use; no dependency beyond their drivers.
 
 PostgreSQL: TEST_DATABASE_URL, else postgres@127.0.0.1:5432, else a SQLite file.
-Redis: TEST_REDIS_URL, else 127.0.0.1:6379. A URL that is given is used as it is: when its
-server is away, tests fail and say so. TEST_DATABASE_SUFFIX lets two runs go on at the same time.
+Redis: TEST_REDIS_URL (`none`: do without), else 127.0.0.1:6379. A URL that is given is used as
+it is; when its server is away, the run stops with a sentence. TEST_DATABASE_SUFFIX lets two
+runs go on at the same time.
 """
 
 from __future__ import annotations
@@ -14,11 +15,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-__all__ = ["database_settings", "database_url", "redis_is_reachable", "redis_url"]
+__all__ = [
+    "database_settings",
+    "database_url",
+    "find_silent_services",
+    "redis_is_reachable",
+    "redis_url",
+]
 
 LOCAL_POSTGRES_URL = "postgres://postgres@127.0.0.1:5432/postgres"
 LOCAL_REDIS_URL = "redis://127.0.0.1:6379"
 CONNECT_TIMEOUT_SECONDS = 2
+#: TEST_REDIS_URL=none: do without, even where the local server runs.
+NO_REDIS = "none"
 
 _ENGINES = {
     "postgres": "django.db.backends.postgresql",
@@ -81,8 +90,20 @@ def redis_url(*, database: int = 0) -> str | None:
     """
     given = os.environ.get("TEST_REDIS_URL")
     if given:
-        return given
+        return None if given == NO_REDIS else given
     return f"{LOCAL_REDIS_URL}/{database}" if redis_is_reachable(LOCAL_REDIS_URL) else None
+
+
+def find_silent_services() -> dict[str, str]:
+    """Return variable -> `host:port` of each service that was named and does not answer."""
+    silent = {}
+    database = os.environ.get("TEST_DATABASE_URL", "")
+    if database.startswith("postgres") and not _postgres_is_reachable(database):
+        silent["TEST_DATABASE_URL"] = urlsplit(database).netloc.rpartition("@")[2]
+    redis = os.environ.get("TEST_REDIS_URL", "")
+    if redis not in ("", NO_REDIS) and not redis_is_reachable(redis):
+        silent["TEST_REDIS_URL"] = urlsplit(redis).netloc.rpartition("@")[2]
+    return silent
 
 
 @cache
