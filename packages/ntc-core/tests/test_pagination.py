@@ -94,7 +94,7 @@ def test_a_cursor_s_page_size_that_is_none_is_named(api_client, shops):
 
 @pytest.mark.parametrize("page", ["8", "9" * 40, "9" * 5000])
 def test_a_page_that_is_not_there_is_404(api_client, shops, page):
-    assert_error(api_client.get(f"{PAGES}?page={page}"), 404, "not_found")
+    assert_error(api_client.get(f"{PAGES}?page={page}"), 404, "not_found", "page")
 
 
 def made_up(position, query="p"):
@@ -119,7 +119,7 @@ def test_a_cursor_that_somebody_made_up_is_no_bug(api_client, shops, url, cursor
     response = api_client.get(f"{url}?cursor={cursor}")
 
     if response.status_code != 200:
-        assert_error(response, 404, "not_found")
+        assert_error(response, 404, "not_found", "cursor")
 
 
 def test_a_cursor_of_another_list_is_404(api_client, shops):

@@ -66,7 +66,7 @@ CASES = {
         "GET /api/v1/nothing-here/", 404, "not_found", sent={"headers": {"Accept": "text/html"}}
     ),
     "unknown path": Case("GET /nothing-here/", 404, "not_found"),
-    "unknown page": Case("GET /api/v1/plans/?page=99", 404, "not_found"),
+    "unknown page": Case("GET /api/v1/plans/?page=99", 404, "not_found", "page"),
     "unknown company": Case(f"POST {WEBHOOK}nobody/", 404, sent={"json": {}}),
     "wrong method": Case("DELETE /api/v1/plans/", 405, "method_not_allowed"),
     "wrong method of the webhook": Case(f"GET {WEBHOOK}simulator/", 405),

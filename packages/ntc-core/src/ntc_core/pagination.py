@@ -1,6 +1,7 @@
 """Three ways to page through a list, one shape: `{count, next, previous, results}`.
 
 A parameter that is no number is a 400 that names it; REST framework would go on with the default.
+A page or cursor that is not there is a 404 that names it.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from typing import Any
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import DataError
 from rest_framework import pagination
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import NotFound as NotFoundByFramework
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
+
+from ntc_core.errors import NotFound
 
 __all__ = [
     "StandardCursorPagination",
@@ -38,9 +42,12 @@ class StandardResultsSetPagination(pagination.PageNumberPagination):
     last_page_strings = ()
 
     def paginate_queryset(self, queryset: Any, request: Any, view: Any = None) -> list[Any] | None:
-        """Return one page."""
+        """Return one page; one beyond the end is a 404 that names `page`."""
         _require_numbers(request, {"page": 1, "page_size": 1})
-        return super().paginate_queryset(queryset, request, view)
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except NotFoundByFramework as error:
+            raise NotFound("There is no such page.", attr="page") from error
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         """Describe what is accepted."""
@@ -77,12 +84,12 @@ class StandardCursorPagination(pagination.CursorPagination):
     ordering: Any = ("-created_at", "-id")
 
     def paginate_queryset(self, queryset: Any, request: Any, view: Any = None) -> list[Any] | None:
-        """Return one page; a cursor that somebody made up is a 404, not an exception."""
+        """Return one page; a cursor that somebody made up is a 404 that names `cursor`."""
         _require_numbers(request, {"page_size": 1})
         try:
             return super().paginate_queryset(queryset, request, view)
-        except (ValueError, DjangoValidationError, DataError) as error:
-            raise NotFound(self.invalid_cursor_message) from error
+        except (NotFoundByFramework, ValueError, DjangoValidationError, DataError) as error:
+            raise NotFound("There is no such cursor.", attr="cursor") from error
 
     def get_paginated_response(self, data: Sequence[Any]) -> Response:
         """Return the common shape."""
