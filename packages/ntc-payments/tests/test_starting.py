@@ -109,7 +109,7 @@ def test_same_key_with_other_content_is_refused(start, other):
     with pytest.raises(IdempotencyKeyReused) as caught:
         start(payer=user, idempotency_key="k", **other)
 
-    assert caught.value.http_status == 422
+    assert (caught.value.http_status, caught.value.attr) == (422, "Idempotency-Key")
     assert Payment.objects.get() == first
 
 
@@ -145,7 +145,7 @@ def test_known_key_is_answered_although_the_provider_is_gone(start, settings):
         ({"phone": "12"}, InvalidInput, "phone", "valid phone"),
         ({"purpose": ""}, InvalidInput, "purpose", "1 to 200"),
         ({"description": "x" * 201}, InvalidInput, "description", "1 to 200"),
-        ({"idempotency_key": "a\x00b"}, InvalidInput, "idempotency_key", "1 to 200"),
+        ({"idempotency_key": "a\x00b"}, InvalidInput, "Idempotency-Key", "1 to 200"),
         ({"return_url": "javascript:alert(1)"}, InvalidInput, "return_url", "https"),
         ({"return_url": "http://[broken"}, InvalidInput, "return_url", "https"),
         ({"metadata": {"a": object()}}, InvalidInput, "metadata", "JSON"),

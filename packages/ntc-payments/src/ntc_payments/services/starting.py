@@ -31,6 +31,9 @@ from ntc_payments.types import AttemptStatus, PaymentMethod, PaymentStatus, Sour
 
 __all__ = ["retry_payment", "start_payment"]
 
+#: Where a key comes from over HTTP, so what an error about it names.
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+
 
 def start_payment(
     *,
@@ -53,7 +56,8 @@ def start_payment(
         money: what the server decided; never an amount the payer sent.
         provider: a configured name; None: the first that can do this.
         phone: the number that pays, in any spelling; needed for `mobile_push`.
-        idempotency_key: the same key and content give the same payment, ever.
+        idempotency_key: the same key and content give the same payment, ever. Errors about
+            it name the header `Idempotency-Key`.
 
     Raises:
         InvalidInput: something is malformed; `attr` names it.
@@ -72,7 +76,7 @@ def start_payment(
         "return_url": _url(return_url),
         "metadata": _metadata(metadata),
     }
-    key = _text(idempotency_key, name="idempotency_key")
+    key = _text(idempotency_key, name=IDEMPOTENCY_HEADER)
     fingerprint = _fingerprint({**content, "provider": provider or ""})
     known = Payment.objects.filter(payer=payer, idempotency_key=key).first()
     if known is not None:
@@ -179,7 +183,7 @@ def _add_attempt(payment: Payment, *, provider: PaymentProvider) -> PaymentAttem
 
 def _same_or_refused(payment: Payment, fingerprint: str) -> Payment:
     if payment.fingerprint != fingerprint:
-        raise IdempotencyKeyReused(attr="idempotency_key")
+        raise IdempotencyKeyReused(attr=IDEMPOTENCY_HEADER)
     return payment
 
 

@@ -96,7 +96,7 @@ def test_the_same_key_for_something_else_is_refused(signed_in_client, user, plan
 
     assert_success(choose(plan), 201)
 
-    assert_error(choose(week), 422)
+    assert_error(choose(week), 422, code="idempotency_key_reused", attr="Idempotency-Key")
     assert list_payments(payer=user).count() == 1
 
 
@@ -115,6 +115,15 @@ def test_the_same_key_gives_the_same_payment_after_the_plan_has_changed(
     assert again == first
     assert_error(other, 422, code="idempotency_key_reused")
     assert list_payments(payer=user).count() == 1
+
+
+def test_a_key_that_is_none_names_the_header(signed_in_client, user, plan):
+    choice = {"plan": str(plan.uid), "method": "mobile_push"}
+
+    answer = signed_in_client.post(SUBSCRIBE, choice, HTTP_IDEMPOTENCY_KEY="k" * 201)
+
+    assert_error(answer, 400, attr="Idempotency-Key")
+    assert not list_payments(payer=user).exists()
 
 
 def test_without_a_key_each_call_is_a_purchase(signed_in_client, user, plan):
