@@ -159,6 +159,25 @@ def test_list_has_the_payers_own_payments_newest_first(client, start, user):
     assert [item["uid"] for item in data["results"]] == [str(mine[2].uid), str(mine[1].uid)]
 
 
+def test_list_has_only_the_status_that_is_asked_for(client, start, user):
+    """Nothing at all is an answer too."""
+    failed, _ = start(payer=user), start(payer=user)
+    decline(failed)
+
+    found = assert_success(client.get(URL, {"status": "failed"}))
+
+    assert [item["uid"] for item in found["results"]] == [str(failed.uid)]
+    assert assert_success(client.get(URL, {"status": "expired"}))["count"] == 0
+
+
+@pytest.mark.parametrize("status", ["FAILED", "paid", "", "failed,open"])
+def test_list_refuses_a_status_that_is_none(client, start, user, status):
+    """Ignored, it would show everything as if it matched."""
+    start(payer=user)
+
+    assert_error(client.get(URL, {"status": status}), 400, attr="status")
+
+
 def test_list_costs_the_same_for_one_and_for_many(
     client, start, user, django_assert_num_queries, run_jobs
 ):

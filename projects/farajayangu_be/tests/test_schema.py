@@ -93,6 +93,14 @@ def test_subscribing_says_what_it_takes_and_gives(schema):
     assert "Idempotency-Key" in {parameter["name"] for parameter in operation["parameters"]}
 
 
+def test_payments_say_how_they_are_filtered(schema):
+    parameters = schema["paths"]["/api/v1/payments/"]["get"]["parameters"]
+    (status,) = [parameter for parameter in parameters if parameter["name"] == "status"]
+
+    assert status["in"] == "query"
+    assert {"open", "failed", "succeeded"} <= set(status["schema"]["enum"])
+
+
 def test_plans_say_that_they_are_public(schema):
     operation = schema["paths"]["/api/v1/plans/"]["get"]
 

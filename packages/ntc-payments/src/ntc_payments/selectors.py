@@ -36,9 +36,14 @@ def get_payment(*, uid: UUID, payer: Any = None) -> Payment:
     return payment
 
 
-def list_payments(*, payer: Any) -> QuerySet[Payment]:
-    """Return the payer's payments, newest first, with their attempts."""
-    return _with_attempts().filter(payer=payer)
+def list_payments(*, payer: Any, status: str | None = None) -> QuerySet[Payment]:
+    """Return the payer's payments, newest first, with their attempts.
+
+    Args:
+        status: only those that are so now; None: all.
+    """
+    payments = _with_attempts().filter(payer=payer)
+    return payments if status is None else payments.filter(status=status)
 
 
 def list_timeline(*, payment: Payment) -> QuerySet[PaymentEvent]:

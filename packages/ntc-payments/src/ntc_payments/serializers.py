@@ -19,6 +19,7 @@ __all__ = [
     "NextActionOutput",
     "PaymentEventOutput",
     "PaymentFailureOutput",
+    "PaymentListInput",
     "PaymentOutput",
     "PaymentProviderOutput",
     "ProviderLimitOutput",
@@ -86,6 +87,16 @@ class PaymentOutput(serializers.Serializer[Payment]):
     def get_next_action(self, payment: Payment) -> dict[str, Any]:
         """Return what the payer does now."""
         return dict(NextActionOutput(next_action(payment)).data)
+
+
+class PaymentListInput(serializers.Serializer[Any]):
+    """Which of the caller's payments are listed; left out: all."""
+
+    status = serializers.ChoiceField(
+        choices=[word.value for word in PaymentStatus],
+        required=False,
+        help_text="Only payments that are so now.",
+    )
 
 
 class RetryInput(serializers.Serializer[Any]):

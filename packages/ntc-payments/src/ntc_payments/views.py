@@ -26,6 +26,7 @@ from ntc_payments.models import Payment, PaymentEvent
 from ntc_payments.permissions import CanReadTimeline
 from ntc_payments.serializers import (
     PaymentEventOutput,
+    PaymentListInput,
     PaymentOutput,
     PaymentProviderOutput,
     RetryInput,
@@ -42,7 +43,7 @@ __all__ = [
 ]
 
 
-@extend_schema(tags=["payments"])
+@extend_schema(tags=["payments"], parameters=[PaymentListInput])
 class PaymentListView(generics.ListAPIView[Payment]):
     """The caller's own payments, newest first."""
 
@@ -53,10 +54,13 @@ class PaymentListView(generics.ListAPIView[Payment]):
     queryset = Payment.objects.none()
 
     def get_queryset(self) -> QuerySet[Payment]:
-        """Return the payments of the caller."""
+        """Return the payments of the caller that they ask for."""
         if getattr(self, "swagger_fake_view", False):
             return Payment.objects.none()
-        return selectors.list_payments(payer=self.request.user)
+        # As a plain dict: in what comes from a form, an empty text counts as left out.
+        form = PaymentListInput(data=self.request.query_params.dict())
+        form.is_valid(raise_exception=True)
+        return selectors.list_payments(payer=self.request.user, **form.validated_data)
 
 
 @extend_schema(tags=["payments"])
