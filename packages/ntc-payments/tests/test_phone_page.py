@@ -8,6 +8,7 @@ import uuid
 import pytest
 from django.test import Client
 from ntc_core.outbox.services import run_due_jobs
+from ntc_core.renderers import encode_json
 from ntc_core.testing import assert_error
 from ntc_payments import services
 from ntc_payments.models import PaymentAttempt
@@ -95,7 +96,9 @@ def test_description_is_escaped(phone, start):
 
 def test_unknown_and_ended_prompts_are_refused_in_the_envelope(phone, prompt):
     """404 and 409."""
-    assert_error(phone.post(f"{URL}{uuid.uuid4()}/approve/"), 404, code="not_found")
+    unknown = phone.post(f"{URL}{uuid.uuid4()}/approve/")
+    body = assert_error(unknown, 404, code="not_found")
+    assert unknown.content == encode_json(body), "The bytes of every other error."
     assert_error(phone.post(f"{URL}..%2Ffaults/approve/"), 404)
     phone.post(f"{URL}{prompt['uid']}/approve/")
     assert_error(phone.post(f"{URL}{prompt['uid']}/decline/"), 409, code="not_waiting")

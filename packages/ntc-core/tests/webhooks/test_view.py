@@ -14,6 +14,7 @@ from django.test import Client, RequestFactory
 from ntc_core.errors import NotFound
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.services import run_due_jobs
+from ntc_core.renderers import encode_json
 from ntc_core.request_id import bind_request_id
 from ntc_core.testing import assert_error
 from ntc_core.webhooks.models import WebhookEvent
@@ -241,7 +242,9 @@ def test_other_methods_are_refused(method):
     assert response.status_code == 405
     assert response.headers["Allow"] == "POST"
     if method != "head":
-        assert_error(response, 405, "method_not_allowed")
+        body = assert_error(response, 405, "method_not_allowed")
+        assert response.content == encode_json(body), "The bytes of every other error."
+        assert response.headers["Content-Length"] == str(len(response.content))
 
 
 @pytest.mark.parametrize("name", ["nobody", "acme-suffix", "acme-", "-", "quiet", "é"])

@@ -14,14 +14,14 @@ from http import HTTPStatus
 from typing import IO, Any
 
 from django.db import InterfaceError, OperationalError, transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.http.request import UnreadablePostError
 from django.utils import timezone
 from django.views.generic import View
 
 from ntc_core.conf import core_settings
-from ntc_core.envelope import ErrorItem, error_envelope
 from ntc_core.errors import NtcError, Unavailable
+from ntc_core.exceptions import json_error
 from ntc_core.failpoints import failpoint
 from ntc_core.webhooks import services
 from ntc_core.webhooks.types import (
@@ -93,8 +93,7 @@ class WebhookView(View):
         **_kwargs: Any,
     ) -> HttpResponse:
         """Answer 405 in the common shape."""
-        error = NtcError("This method is not allowed here.", code="method_not_allowed")
-        response = _refuse(error, HTTPStatus.METHOD_NOT_ALLOWED)
+        response = _unlogged(json_error(HTTPStatus.METHOD_NOT_ALLOWED))
         response["Allow"] = ", ".join(method.upper() for method in self.http_method_names)
         return response
 
@@ -103,11 +102,11 @@ class WebhookView(View):
         try:
             return self._take(request, provider)
         except NtcError as error:
-            return _refuse(error, error.http_status)
+            return _refuse(error)
         except (OperationalError, InterfaceError) as error:
             # Not taken: the company sends it again.
             log.exception("webhook.database_unavailable", extra={"error": type(error).__name__})
-            response = _refuse(Unavailable(), Unavailable.http_status)
+            response = _refuse(Unavailable())
             response["Retry-After"] = str(RETRY_AFTER_SECONDS)
             return response
 
@@ -200,9 +199,11 @@ def _as_webhook_request(request: HttpRequest, body: bytes) -> WebhookRequest:
     )
 
 
-def _refuse(error: NtcError, status: int) -> JsonResponse:
-    items = [ErrorItem(code=error.code, detail=error.message, attr=error.attr)]
-    response = JsonResponse(error_envelope(error.message, items), status=status)
+def _refuse(error: NtcError) -> HttpResponse:
+    return _unlogged(json_error(error.http_status, code=error.code, message=error.message))
+
+
+def _unlogged(response: HttpResponse) -> HttpResponse:
     # Django would log the path, and for companies that do not sign the path is the secret.
     response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001 - as above
     return response

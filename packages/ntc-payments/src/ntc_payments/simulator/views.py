@@ -17,7 +17,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import View
-from ntc_core.envelope import ErrorItem, error_envelope
+from ntc_core.exceptions import json_error
 from ntc_core.http import AnswerUnreadable, HttpClient, HttpFailure
 from ntc_core.money import Money
 
@@ -41,7 +41,7 @@ class _DebugView(View):
             return super().dispatch(request, *args, **kwargs)
         except (HttpFailure, AnswerUnreadable):
             if _wants_json(request):
-                return _refuse(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", _HELP)
+                return json_error(HTTPStatus.SERVICE_UNAVAILABLE, message=_HELP)
             return _page(request, status=HTTPStatus.SERVICE_UNAVAILABLE, problem=_HELP)
 
 
@@ -72,15 +72,19 @@ class AnswerView(_DebugView):
     def post(self, request: HttpRequest, uid: str) -> HttpResponse:
         """Approve or decline one prompt."""
         if _is_cross_site(request):
-            return _refuse(
-                HTTPStatus.FORBIDDEN, "cross_site", "Another site may not press buttons here."
+            return json_error(
+                HTTPStatus.FORBIDDEN,
+                code="cross_site",
+                message="Another site may not press buttons here.",
             )
         path = f"/phone/prompts/{quote(uid, safe='')}/{self.answer}"
         answer = _client().request("POST", path, json={})
         if answer.status == HTTPStatus.NOT_FOUND:
-            return _refuse(HTTPStatus.NOT_FOUND, "not_found", "There is no such prompt.")
+            return json_error(HTTPStatus.NOT_FOUND, message="There is no such prompt.")
         if answer.status == HTTPStatus.CONFLICT:
-            return _refuse(HTTPStatus.CONFLICT, "not_waiting", "This prompt has ended already.")
+            return json_error(
+                HTTPStatus.CONFLICT, code="not_waiting", message="This prompt has ended already."
+            )
         if _wants_html(request):
             return redirect("../../")
         return JsonResponse(_shown(answer.json()))
@@ -133,9 +137,3 @@ def _is_cross_site(request: HttpRequest) -> bool:
         return site not in {"same-origin", "none"}
     origin = request.headers.get("Origin")
     return origin is not None and urlsplit(origin).netloc != request.get_host()
-
-
-def _refuse(status: int, code: str, message: str) -> JsonResponse:
-    return JsonResponse(
-        error_envelope(message, [ErrorItem(code=code, detail=message, attr=None)]), status=status
-    )
