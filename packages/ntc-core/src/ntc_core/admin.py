@@ -1,10 +1,20 @@
-"""What the admin may not do to rows that record what happened."""
+"""What the admin may not do to rows that record what happened, and how it names people."""
 
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
-__all__ = ["KeptRows", "ReadOnlyRows"]
+from django.contrib.admin.templatetags.admin_urls import admin_urlname
+from django.db.models import Model
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html
+
+from ntc_core.masking import mask_text
+
+__all__ = ["KeptRows", "ReadOnlyRows", "masked_link", "short_uid"]
+
+SHOWN_OF_UID = 8
 
 
 class KeptRows:
@@ -25,3 +35,18 @@ class ReadOnlyRows(KeptRows):
     def has_change_permission(self, *_: Any, **__: Any) -> bool:
         """Nobody changes."""
         return False
+
+
+def masked_link(row: Model) -> str:
+    """Return the row's name with people masked, linked to its page if the admin has one."""
+    name = mask_text(str(row))
+    try:
+        url = reverse(admin_urlname(row._meta, "change"), args=[row.pk])  # noqa: SLF001 - Django's own way to name a model
+    except NoReverseMatch:
+        return name
+    return format_html('<a href="{}">{}</a>', url, name)
+
+
+def short_uid(uid: UUID) -> str:
+    """Return the last characters of a uid, for a column; the whole is in its tooltip."""
+    return format_html('<span title="{}">…{}</span>', uid, str(uid)[-SHOWN_OF_UID:])
