@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from apps.common import demo
+from apps.subscriptions.models import Plan, Subscription
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 OURS = {"accounts", "subscriptions", "ntc_auth", "ntc_outbox", "ntc_webhooks", "ntc_payments",
         "ntc_notify"}  # fmt: skip
@@ -65,3 +69,31 @@ def test_a_subscription_is_read_only(staff_client):
     """Time is granted by a payment; staff see it, and change a plan."""
     assert staff_client.get(reverse("admin:subscriptions_subscription_add")).status_code == 403
     assert staff_client.get(reverse("admin:subscriptions_plan_add")).status_code == 200
+
+
+def test_a_plan_is_withdrawn_and_not_deleted(staff_client):
+    """A payment for it may be open, and what was sold stays on record."""
+    plan = Plan.objects.first()
+    url = reverse("admin:subscriptions_plan_delete", args=[plan.pk])
+
+    assert staff_client.post(url, {"post": "yes"}).status_code == 403
+    listing = staff_client.get(reverse("admin:subscriptions_plan_changelist")).content.decode()
+    assert "delete_selected" not in listing
+    assert Plan.objects.filter(pk=plan.pk).exists()
+
+
+def test_a_subscription_names_its_owner_masked_and_has_nothing_to_save(staff_client):
+    """A database id says nothing, and a whole phone too much."""
+    user = get_user_model().objects.create_user(phone="+255713200009", password="maji-ya-kunywa-7")
+    starts_at = timezone.now()
+    row = Subscription.objects.create(
+        user=user, starts_at=starts_at, ends_at=starts_at + timedelta(days=7)
+    )
+    page = staff_client.get(reverse("admin:subscriptions_subscription_change", args=[row.pk]))
+    listing = staff_client.get(reverse("admin:subscriptions_subscription_changelist"))
+
+    assert f"+2557****009 until {row.ends_at:%Y-%m-%d}" in page.content.decode()
+    assert "+2557****009" in listing.content.decode()
+    assert user.phone not in page.content.decode() + listing.content.decode()
+    assert f"/user/{user.pk}/change/" in page.content.decode()
+    assert 'name="_save"' not in page.content.decode()

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from ntc_core.admin import ReadOnlyRows, masked_link
 
 from .models import Plan, Subscription, SubscriptionPeriod
 
@@ -18,46 +19,43 @@ __all__ = ["PlanAdmin", "SubscriptionAdmin"]
 
 @admin.register(Plan)
 class PlanAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """What is on sale."""
+    """What is on sale. A plan is withdrawn with `is_active`; what was sold stays on record."""
 
     list_display = ["code", "name_en", "price", "period_days", "is_active", "order"]
     list_filter = ["is_active"]
     search_fields = ["code", "name_en", "name_sw"]
 
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """Somebody may be paying for it this minute."""
+        return False
 
-class SubscriptionPeriodInline(admin.TabularInline):  # type: ignore[type-arg]
+
+class SubscriptionPeriodInline(ReadOnlyRows, admin.TabularInline):  # type: ignore[type-arg]
     """The periods of a subscription, each with its payment."""
 
     model = SubscriptionPeriod
     extra = 0
-    can_delete = False
     fields = ("plan", "starts_at", "ends_at", "payment_uid")
     readonly_fields = fields
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """Time is granted by a payment only."""
-        return False
-
 
 @admin.register(Subscription)
-class SubscriptionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Who may use the service until when."""
+class SubscriptionAdmin(ReadOnlyRows, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Who may use the service until when. Time is granted by a payment only."""
 
-    list_display = ["user", "plan", "starts_at", "ends_at", "active"]
-    list_select_related = ["user", "plan"]
+    list_display = ["__str__", "starts_at", "ends_at", "active"]
+    list_select_related = ["user"]
     search_fields = ["user__email", "user__phone", "periods__payment_uid"]
-    readonly_fields = ["uid", "user", "plan", "starts_at", "ends_at"]
+    fields = ["uid", "owner", "starts_at", "ends_at", "active"]
+    readonly_fields = fields
     inlines = [SubscriptionPeriodInline]
+
+    @admin.display(description="user")
+    def owner(self, subscription: Subscription) -> str:
+        """Return who it is, masked, with a link to their page."""
+        return masked_link(subscription.user)
 
     @admin.display(boolean=True)
     def active(self, subscription: Subscription) -> bool:
         """Show whether the paid time runs now."""
         return subscription.is_active
-
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
-        """Time is granted by a payment only."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """What was paid for stays on record."""
-        return False

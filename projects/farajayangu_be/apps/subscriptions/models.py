@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import get_language
+from ntc_core.masking import mask_text
 from ntc_core.models import BaseModel
 from ntc_core.money import CURRENCY_EXPONENTS, Money
 
@@ -22,7 +23,7 @@ def validate_currency(code: str) -> None:
 
 
 class Plan(BaseModel):
-    """A length of time at a price. Withdraw one with `is_active`; rows that were sold stay."""
+    """A length of time at a price. Withdraw one with `is_active`; rows stay, sold or not."""
 
     code = models.SlugField(max_length=50, unique=True)
     name_sw = models.CharField(max_length=100)
@@ -80,9 +81,10 @@ class Subscription(BaseModel):
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="subscription"
     )
-    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+")
-    starts_at = models.DateTimeField(help_text="Since when without a gap.")
-    ends_at = models.DateTimeField()
+    starts_at = models.DateTimeField(
+        help_text="When the paid time began that has lasted without a break since then."
+    )
+    ends_at = models.DateTimeField(help_text="When the last period that is paid for ends.")
 
     class Meta:
         constraints = [
@@ -92,7 +94,7 @@ class Subscription(BaseModel):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user_id} until {self.ends_at:%Y-%m-%d}"
+        return f"{mask_text(str(self.user))} until {self.ends_at:%Y-%m-%d}"
 
     @property
     def is_active(self) -> bool:
@@ -109,7 +111,10 @@ class SubscriptionPeriod(BaseModel):
     """One stretch of time and the payment that paid for it: a payment pays for one, once."""
 
     subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="periods")
-    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+")
+    #: What was bought; null only if its row was removed between the sale and the payment.
+    plan = models.ForeignKey(
+        Plan, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
     payment_uid = models.UUIDField(unique=True)
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()

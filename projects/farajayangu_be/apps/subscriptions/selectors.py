@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
+from django.utils import timezone
 from ntc_core.errors import InvalidInput
 
-from .models import Plan, Subscription
+from .models import Plan, SubscriptionPeriod
 
-__all__ = ["find_subscription", "get_plan_on_sale", "list_plans"]
+__all__ = ["find_current_period", "get_plan_on_sale", "list_plans"]
 
 
 def list_plans() -> QuerySet[Plan]:
@@ -34,6 +35,17 @@ def get_plan_on_sale(*, uid: UUID) -> Plan:
     return plan
 
 
-def find_subscription(*, user: Any) -> Subscription | None:
-    """Return the user's subscription, or None if they never had one."""
-    return Subscription.objects.select_related("plan").filter(user=user).first()
+def find_current_period(*, user: Any) -> SubscriptionPeriod | None:
+    """Return the period that runs now, with its subscription and plan, in one query.
+
+    After the end of the paid time the last period; None if the user never had one.
+    """
+    has_begun = ExpressionWrapper(Q(starts_at__lte=timezone.now()), output_field=BooleanField())
+    return (
+        SubscriptionPeriod.objects.select_related("subscription", "plan")
+        .filter(subscription__user=user)
+        # Periods follow each other: the latest that has begun runs, or was the last. One that
+        # has not even begun counts only where there is no other.
+        .order_by(has_begun.desc(), "-starts_at", "-id")
+        .first()
+    )

@@ -9,7 +9,7 @@ from ntc_payments.serializers import PaymentOutput
 from ntc_payments.types import PaymentMethod
 from rest_framework import serializers
 
-from .models import Plan
+from .models import Plan, SubscriptionPeriod
 
 __all__ = [
     "NO_SUBSCRIPTION",
@@ -60,10 +60,27 @@ class SubscribeOutput(serializers.Serializer[Any]):
 NO_SUBSCRIPTION = {"status": "none", "plan": None, "starts_at": None, "ends_at": None}
 
 
-class SubscriptionOutput(serializers.Serializer[Any]):
+class SubscriptionOutput(serializers.Serializer[SubscriptionPeriod]):
     """The caller's subscription. Who never had one gets the status `none` and nulls."""
 
-    status = serializers.ChoiceField(choices=["active", "expired", "none"], read_only=True)
-    plan = PlanOutput(read_only=True, allow_null=True)
-    starts_at = serializers.DateTimeField(read_only=True, allow_null=True)
-    ends_at = serializers.DateTimeField(read_only=True, allow_null=True)
+    status = serializers.ChoiceField(
+        choices=["active", "expired", "none"], source="subscription.status", read_only=True
+    )
+    plan = PlanOutput(
+        read_only=True,
+        allow_null=True,
+        help_text="The plan of the period that runs now; once expired, of the last one. A plan "
+        "that was bought ahead is shown from the day it begins.",
+    )
+    starts_at = serializers.DateTimeField(
+        source="subscription.starts_at",
+        read_only=True,
+        allow_null=True,
+        help_text="When the paid time began that has lasted without a break since then.",
+    )
+    ends_at = serializers.DateTimeField(
+        source="subscription.ends_at",
+        read_only=True,
+        allow_null=True,
+        help_text="When all that is paid for ends, plans bought ahead included.",
+    )

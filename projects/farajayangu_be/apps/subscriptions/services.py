@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
 
 __all__ = ["PURPOSE", "grant_paid_period", "subscribe"]
+
+log = logging.getLogger(__name__)
 
 #: The `purpose` of the payments this app asks for.
 PURPOSE = "subscription"
@@ -76,7 +79,10 @@ def grant_paid_period(*, payment: Payment) -> SubscriptionPeriod:
     period = SubscriptionPeriod.objects.filter(payment_uid=payment.uid).first()
     if period is not None:
         return period
-    plan = Plan.objects.get(uid=payment.metadata["plan"])
+    plan = Plan.objects.filter(uid=payment.metadata["plan"]).first()
+    if plan is None:
+        # The payment says how long, so what was paid for is granted all the same.
+        log.error("subscription.plan_is_gone", extra={"payment": str(payment.uid)})
     now = timezone.now()
     subscription = Subscription.objects.filter(user_id=payment.payer_id).first()
     begins_at = max(now, subscription.ends_at) if subscription else now
@@ -85,7 +91,6 @@ def grant_paid_period(*, payment: Payment) -> SubscriptionPeriod:
         subscription = Subscription(user_id=payment.payer_id, starts_at=begins_at)
     elif subscription.ends_at < now:
         subscription.starts_at = begins_at
-    subscription.plan = plan
     subscription.ends_at = ends_at
     subscription.save()
     return SubscriptionPeriod.objects.create(

@@ -87,5 +87,5 @@ class MySubscriptionView(APIView):
     @extend_schema(responses=SubscriptionOutput)
     def get(self, request: Request) -> Response:
         """Tell whether the caller's subscription is active, and until when."""
-        subscription = selectors.find_subscription(user=request.user)
-        return success_response(SubscriptionOutput(subscription or NO_SUBSCRIPTION).data)
+        period = selectors.find_current_period(user=request.user)
+        return success_response(SubscriptionOutput(period).data if period else NO_SUBSCRIPTION)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.core.cache import cache
 from django.utils import timezone
 from ntc_payments import services as payments
 from ntc_payments.selectors import get_payment
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from ntc_payments.models import Payment
 
 PaidFor = Callable[..., "Payment"]
+
+
+@pytest.fixture(autouse=True)
+def fresh_cache() -> None:
+    """Let no test count against the rate limits of the next: SQLite gives ids again."""
+    cache.clear()
 
 
 @pytest.fixture

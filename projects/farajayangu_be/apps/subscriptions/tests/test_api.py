@@ -188,21 +188,48 @@ def test_an_active_and_an_expired_subscription(signed_in_client, user, plan, pai
     assert expired["ends_at"] == active["ends_at"]
 
 
-@pytest.mark.parametrize(
-    ("url", "most"),
-    [
-        # Counting and one page; then the session with its user, and the row with its plan.
-        (PLANS, 2),
-        (MINE, 2),
-    ],
-)
-def test_reading_costs_few_queries(signed_in_client, plan, week, url, most):
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
+def test_the_plan_shown_is_the_one_that_runs_now(signed_in_client, user, plan, week, paid_for):
+    """A plan that was bought ahead is not the present one, and a bought one is not forgotten."""
+    shown = []
+    with time_machine.travel("2026-11-01 00:00:00Z", tick=False):
+        grant_paid_period(payment=paid_for(plan))
+        grant_paid_period(payment=paid_for(week))
+    for moment in ("2026-11-01 00:00:00Z", "2026-11-30 23:59:59Z", "2026-12-01 00:00:00Z",
+                   "2026-12-08 00:00:00Z"):  # fmt: skip
+        with time_machine.travel(moment, tick=False):
+            mine = assert_success(_sign_in_again(signed_in_client, user).get(MINE))
+        assert mine["starts_at"] == "2026-11-01T00:00:00Z"
+        assert mine["ends_at"] == "2026-12-08T00:00:00Z"
+        shown.append((mine["status"], mine["plan"]["code"]))
+
+    assert shown == [
+        ("active", "mwezi"),
+        ("active", "mwezi"),
+        ("active", "wiki"),
+        ("expired", "wiki"),
+    ]
+
+
+def test_time_whose_plan_is_gone_is_shown_without_one(signed_in_client, plan, paid_for):
+    payment = paid_for(plan)
+    plan.delete()
+    grant_paid_period(payment=payment)
+
+    mine = assert_success(signed_in_client.get(MINE))
+
+    assert (mine["status"], mine["plan"]) == ("active", None)
+
+
+# Counting and one page; the session with its user, and the period with its plan.
+@pytest.mark.parametrize("url", [PLANS, MINE])
+def test_reading_costs_two_queries(signed_in_client, plan, week, paid_for, url):
+    for each in (plan, week):
+        grant_paid_period(payment=paid_for(each))
+
+    with CaptureQueriesContext(connection) as queries:
         assert_success(signed_in_client.get(url))
 
-    assert len(queries) <= most, [query["sql"] for query in queries]
+    assert len(queries) <= 2, [query["sql"] for query in queries]
 
 
 def test_subscribing_costs_a_bounded_number_of_queries(signed_in_client, plan):

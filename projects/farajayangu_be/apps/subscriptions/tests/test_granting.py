@@ -31,7 +31,7 @@ def test_the_first_payment_activates_from_now_on(user, plan, paid_for):
 
     subscription = Subscription.objects.get(user=user)
     assert subscription.is_active
-    assert subscription.plan == plan
+    assert subscription.periods.get().plan == plan
     assert subscription.starts_at == timezone.now()
     assert subscription.ends_at == timezone.now() + timedelta(days=30)
 
@@ -58,7 +58,7 @@ def test_the_next_payment_begins_where_the_present_time_ends(user, plan, week, p
     extended = Subscription.objects.get(user=user)
     assert extended.starts_at == first.starts_at
     assert extended.ends_at == first.ends_at + timedelta(days=7)
-    assert extended.plan == week
+    assert [period.plan for period in extended.periods.all()] == [plan, week]
 
 
 def test_after_a_gap_the_time_begins_anew(user, plan, paid_for):
@@ -83,6 +83,19 @@ def test_the_payer_gets_what_was_sold_not_what_the_plan_is_now(user, plan, paid_
 
     subscription = Subscription.objects.get(user=user)
     assert subscription.ends_at - subscription.starts_at == timedelta(days=30)
+
+
+def test_a_paid_period_is_granted_though_its_plan_is_gone(user, plan, paid_for):
+    """The money was taken: a row that somebody removed meanwhile must not undo the sale."""
+    payment = paid_for(plan)
+    plan.delete()
+
+    announce(payment)
+
+    period = SubscriptionPeriod.objects.get()
+    assert period.ends_at - period.starts_at == timedelta(days=30)
+    assert period.plan is None
+    assert Subscription.objects.get(user=user).is_active
 
 
 def test_a_late_success_grants_once_through_the_success_that_follows_it(user, plan, paid_for):
