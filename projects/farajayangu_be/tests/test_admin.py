@@ -82,6 +82,23 @@ def test_a_plan_is_withdrawn_and_not_deleted(staff_client):
     assert Plan.objects.filter(pk=plan.pk).exists()
 
 
+@pytest.mark.parametrize(
+    ("amount", "currency", "taken"),
+    [(150, "TZS", False), (200, "TZS", True), (150, "USD", True), (150, "XXX", False)],
+)
+def test_a_plan_costs_whole_shillings(staff_client, amount, currency, taken):
+    """Mobile money knows no cents, so nobody could pay TZS 1.50."""
+    form = {"code": "mpya", "name_sw": "Mpya", "name_en": "New", "amount_minor": amount,
+            "currency": currency, "period_days": 1, "order": 0, "is_active": "on"}  # fmt: skip
+
+    page = staff_client.post(reverse("admin:subscriptions_plan_add"), form)
+
+    assert Plan.objects.filter(code="mpya").exists() is taken
+    assert (page.status_code == 302) is taken
+    if currency == "TZS" and not taken:
+        assert "whole shillings" in page.content.decode()
+
+
 def test_a_subscription_names_its_owner_masked_and_has_nothing_to_save(staff_client):
     """A database id says nothing, and a whole phone too much."""
     user = get_user_model().objects.create_user(phone="+255713200009", password="maji-ya-kunywa-7")

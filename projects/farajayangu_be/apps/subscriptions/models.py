@@ -52,6 +52,13 @@ class Plan(BaseModel):
     def __str__(self) -> str:
         return f"{self.name_en} ({self.price})"
 
+    def clean(self) -> None:
+        """Refuse what nobody could pay: mobile money takes whole shillings only."""
+        if self.currency == "TZS" and self.amount_minor is not None and not self.price.is_whole:
+            raise ValidationError(
+                {"amount_minor": "Enter whole shillings: TZS has two decimals, so end with 00."}
+            )
+
     @property
     def price(self) -> Money:
         """Return what one period costs."""

@@ -11,6 +11,7 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import prefetch_related_objects
 from django.utils import timezone
+from ntc_core.errors import InvalidInput
 from ntc_core.models import new_uid
 from ntc_payments import services as payments
 from ntc_payments.selectors import list_payments
@@ -53,16 +54,22 @@ def subscribe(
         Unavailable: no payment provider is configured.
     """
     sale = _find_sale(user, plan_uid, idempotency_key) if idempotency_key else None
-    payment = payments.start_payment(
-        payer=user,
-        **(sale or _make_sale(selectors.get_plan_on_sale(uid=plan_uid), user)),
-        method=method,
-        provider=provider,
-        phone=phone or user.phone,
-        purpose=PURPOSE,
-        return_url=return_url,
-        idempotency_key=idempotency_key or str(new_uid()),
-    )
+    try:
+        payment = payments.start_payment(
+            payer=user,
+            **(sale or _make_sale(selectors.get_plan_on_sale(uid=plan_uid), user)),
+            method=method,
+            provider=provider,
+            phone=phone or user.phone,
+            purpose=PURPOSE,
+            return_url=return_url,
+            idempotency_key=idempotency_key or str(new_uid()),
+        )
+    except InvalidInput as error:
+        if error.attr in {"amount", "currency"}:
+            # The caller named neither: both are the plan's.
+            error.attr = "plan"
+        raise
     # What the payer does next follows from the attempts; the answer asks more than once.
     prefetch_related_objects([payment], "attempts")
     return payment

@@ -220,6 +220,16 @@ def test_time_whose_plan_is_gone_is_shown_without_one(signed_in_client, plan, pa
     assert (mine["status"], mine["plan"]) == ("active", None)
 
 
+def test_a_price_no_company_takes_names_the_plan(signed_in_client, user, plan):
+    """The caller chose a plan and never an amount. TZS 0.50 is below every limit."""
+    Plan.objects.update(amount_minor=50)
+
+    answer = signed_in_client.post(SUBSCRIBE, {"plan": str(plan.uid), "method": "mobile_push"})
+
+    assert_error(answer, 400, code="provider_cannot", attr="plan")
+    assert not list_payments(payer=user).exists()
+
+
 # Counting and one page; the session with its user, and the period with its plan.
 @pytest.mark.parametrize("url", [PLANS, MINE])
 def test_reading_costs_two_queries(signed_in_client, plan, week, paid_for, url):
