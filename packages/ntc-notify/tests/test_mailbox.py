@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from datetime import datetime
 from pathlib import Path
@@ -129,6 +130,28 @@ def test_page_is_html_for_a_browser(client, debug, provider, accept):
     # The HTML part cannot run scripts or reach the page around it.
     assert 'sandbox srcdoc="&lt;p&gt;Habari&lt;/p&gt;"' in page
     assert "no-store" in response["Cache-Control"]
+
+
+def test_page_shows_what_clock_it_means_and_a_mail_as_it_was_laid_out(
+    client, debug, provider, settings
+):
+    provider.send(make_email(text="Kiasi    TZS 5,000\nTarehe   25/11/2026"))
+
+    settings.TIME_ZONE = "Africa/Dar_es_Salaam"
+    page = client.get(URL).content.decode()
+
+    assert re.search(r">[0-9-]{10} [0-9:]{8} EAT</time>", page)
+    assert '<pre class="body">Kiasi    TZS 5,000\nTarehe   25/11/2026</pre>' in page
+
+
+def test_page_names_utc(client, debug, provider):
+    provider.send(make_sms())
+
+    assert re.search(r">[0-9-]{10} [0-9:]{8} UTC</time>", client.get(URL).content.decode())
+
+
+def test_page_links_to_nothing_that_is_not_there(client, debug):
+    assert "<a " not in client.get(URL).content.decode()
 
 
 def test_empty_mailbox_says_so(client, debug):

@@ -86,6 +86,11 @@ def test_page_shows_the_prompt_and_its_buttons_go_back_to_it(phone, prompt):
     assert prompt["uid"] not in pressed.content.decode()
 
 
+def test_page_links_to_nothing_that_is_not_there(phone):
+    """A project may have no mailbox and no docs."""
+    assert "<a " not in phone.get(URL, headers=HTML).content.decode()
+
+
 def test_description_is_escaped(phone, start):
     """It is text that people write."""
     start(description="<script>alert(1)</script>")

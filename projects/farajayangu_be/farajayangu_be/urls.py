@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import TemplateView
 from ntc_core.schema import schema_urls
 
 api_v1 = [
@@ -23,10 +24,16 @@ urlpatterns: list[URLPattern | URLResolver] = [
 ]
 
 if settings.DEBUG:
+    index = TemplateView.as_view(template_name="farajayangu_be/index.html")
     urlpatterns += [
+        path("", index, name="index"),
         path("dev/phone/", include("ntc_payments.simulator.urls")),
         path("dev/mailbox/", include("ntc_notify.mailbox.urls")),
     ]
+
+else:
+    # There is no page at `/`, so none to lead to from the admin.
+    admin.site.site_url = None
 
 handler400 = "ntc_core.exceptions.handler400"
 handler403 = "ntc_core.exceptions.handler403"

@@ -13,6 +13,7 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from ntc_core.testing import assert_error
 
 OURS = {"accounts", "subscriptions", "ntc_auth", "ntc_outbox", "ntc_webhooks", "ntc_payments",
         "ntc_notify"}  # fmt: skip
@@ -63,6 +64,12 @@ def test_a_customer_is_not_let_in(client):
     client.force_login(get_user_model().objects.get(email="demo@example.com"))
 
     assert client.get(reverse("admin:index")).status_code == 302
+
+
+def test_without_debug_there_is_no_site_to_view(staff_client):
+    """`/` is a page in development only, so the admin has no link to it."""
+    assert_error(staff_client.get("/"), 404, code="not_found")
+    assert "View site" not in staff_client.get(reverse("admin:index")).content.decode()
 
 
 def test_a_subscription_is_read_only(staff_client):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -85,6 +86,27 @@ def test_it_says_where_everything_is(dev_server):
         assert f"{dev_server.base_url}{path}" in output
         page = httpx.get(f"{dev_server.base_url}{path}", follow_redirects=True, timeout=20)
         assert page.status_code == 200
+
+
+def test_the_first_page_leads_everywhere(dev_server):
+    page = httpx.get(dev_server.base_url, headers={"Accept": "text/html"}, timeout=20)
+
+    assert page.status_code == 200
+    links = re.findall(r'href="(/[^"]*)"', page.text)
+    assert {"/docs/", "/dev/phone/", "/dev/mailbox/", "/admin/"} <= set(links)
+    for link in links:
+        answer = httpx.get(f"{dev_server.base_url}{link}", follow_redirects=True, timeout=20)
+        assert answer.status_code == 200, link
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [("/dev/phone/", {"/dev/mailbox/", "/docs/"}), ("/dev/mailbox/", {"/dev/phone/", "/docs/"})],
+)
+def test_the_screens_lead_to_each_other(dev_server, page, expected):
+    answer = httpx.get(f"{dev_server.base_url}{page}", headers={"Accept": "text/html"}, timeout=20)
+
+    assert expected <= set(re.findall(r'href="(/[^"]*)"', answer.text))
 
 
 def test_the_printed_demo_accounts_can_sign_in(dev_server):
