@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from django.test import override_settings
-from ntc_core.admin import masked_link, short_uid
+from ntc_core.admin import masked_link, moment_column, short_uid
 from ntc_core.models import new_uid
 from ntc_core.testing.plugin import make_user
 
@@ -36,3 +38,14 @@ def test_a_short_uid_has_the_whole_one_in_its_tooltip():
     uid = new_uid()
 
     assert short_uid(uid) == f'<span title="{uid}">…{str(uid)[-8:]}</span>'
+
+
+def test_a_moment_has_its_seconds_in_the_clock_of_the_project(settings):
+    row = Shop(created_at=datetime(2026, 11, 25, 21, 0, 7, tzinfo=UTC))
+    column = moment_column("created_at")
+
+    assert column(row) == "2026-11-25 21:00:07"
+    settings.TIME_ZONE = "Africa/Dar_es_Salaam"
+    assert column(row) == "2026-11-26 00:00:07"
+    assert column(Shop(created_at=None)) == "-"
+    assert column.admin_order_field == "created_at"

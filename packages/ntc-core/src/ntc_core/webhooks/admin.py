@@ -9,8 +9,9 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
+from django.utils.text import Truncator
 
-from ntc_core.admin import KeptRows
+from ntc_core.admin import ReadOnlyRows, moment_column
 from ntc_core.masking import mask_text, mask_value
 from ntc_core.webhooks import services
 from ntc_core.webhooks.models import WebhookEvent
@@ -24,10 +25,11 @@ else:
     BaseAdmin = admin.ModelAdmin
 
 SHOWN_CHARACTERS = 10_000
+SHOWN_OF_ERROR = 80
 
 
 @admin.register(WebhookEvent)
-class WebhookEventAdmin(KeptRows, BaseAdmin):
+class WebhookEventAdmin(ReadOnlyRows, BaseAdmin):
     """A list of events. What a company said is evidence, so nobody edits it."""
 
     list_display = (
@@ -35,9 +37,8 @@ class WebhookEventAdmin(KeptRows, BaseAdmin):
         "event_type",
         "state",
         "attempts",
-        "created_at",
-        "processed_at",
-        "last_error",
+        moment_column("created_at"),
+        "error",
     )
     list_filter = ("state", "channel", "provider")
     search_fields = ("uid", "dedupe_key", "request_id")
@@ -62,6 +63,15 @@ class WebhookEventAdmin(KeptRows, BaseAdmin):
     )
     readonly_fields = fields
 
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the caller may have events acted upon again; nobody changes one."""
+        return bool(request.user.has_perm("ntc_webhooks.change_webhookevent"))
+
+    @admin.display(ordering="last_error")
+    def error(self, event: WebhookEvent) -> str:
+        """Show the start of the last error; the whole is on the event's page."""
+        return Truncator(event.last_error).chars(SHOWN_OF_ERROR)
+
     @admin.display(description="body (people masked)")
     def masked_body(self, event: WebhookEvent) -> str:
         """Show the body without the people and the secrets in it."""
@@ -74,7 +84,7 @@ class WebhookEventAdmin(KeptRows, BaseAdmin):
             text = json.dumps(content, indent=2, ensure_ascii=False)
         return format_html("<pre>{}</pre>", text[:SHOWN_CHARACTERS])
 
-    @admin.action(description="Run the job of these events again", permissions=["change"])
+    @admin.action(description="Run the job of these events again", permissions=["replay"])
     def replay(self, request: HttpRequest, queryset: QuerySet[WebhookEvent]) -> None:
         """Enqueue each event's job once more."""
         events = list(queryset)
