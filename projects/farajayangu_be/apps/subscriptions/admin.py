@@ -43,12 +43,12 @@ class SubscriptionPeriodInline(ReadOnlyRows, admin.TabularInline):  # type: igno
 class SubscriptionAdmin(ReadOnlyRows, admin.ModelAdmin):  # type: ignore[type-arg]
     """Who may use the service until when. Time is granted by a payment only."""
 
-    list_display = ["__str__", "starts_at", "ends_at", "active"]
-    list_select_related = ["user"]
-    search_fields = ["user__email", "user__phone", "periods__payment_uid"]
-    fields = ["uid", "owner", "starts_at", "ends_at", "active"]
+    list_display = ("__str__", "starts_at", "ends_at", "active")
+    list_select_related = ("user",)
+    search_fields = ("user__email", "user__phone", "periods__payment_uid")
+    fields = ("uid", "owner", "starts_at", "ends_at", "active")
     readonly_fields = fields
-    inlines = [SubscriptionPeriodInline]
+    inlines = (SubscriptionPeriodInline,)
 
     @admin.display(description="user")
     def owner(self, subscription: Subscription) -> str:
