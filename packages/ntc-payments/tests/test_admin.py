@@ -6,7 +6,9 @@ import pytest
 from django.urls import reverse
 from ntc_core.outbox.services import run_due_jobs
 from ntc_core.testing.plugin import make_user
+from ntc_payments import services
 from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
+from ntc_payments.types import Claim, FailureCode, Observation, Source
 
 pytestmark = pytest.mark.django_db
 
@@ -51,6 +53,44 @@ def test_payment_is_found_by_the_companys_reference(staff, start):
 
     assert str(payment.uid) in page
     assert str(other.uid) not in page
+
+
+def test_list_masks_a_payer_who_is_named_by_a_phone(staff, start):
+    """As a project without names writes a user out."""
+    payment = start(payer=make_user(username="+255765432109"))
+
+    listing = staff.get(reverse("admin:ntc_payments_payment_changelist")).content.decode()
+    detail = staff.get(
+        reverse("admin:ntc_payments_payment_change", args=[payment.pk])
+    ).content.decode()
+
+    for page in (listing, detail):
+        assert "+2557****109" in page
+        assert "765432109" not in page
+    assert f'<span title="{payment.uid}">…{str(payment.uid)[-8:]}</span>' in listing
+    assert f"/user/{payment.payer_id}/change/" in detail
+
+
+def test_timeline_tells_each_line_as_it_was_then(staff, start, simulator):
+    """Not how the attempt is by now."""
+    payment = start()
+    run_due_jobs()
+    observation = Observation(
+        reference=payment.attempts.get().reference,
+        claim=Claim.FAILURE,
+        failure_code=FailureCode.DECLINED,
+    )
+    services.apply_observation(
+        attempt_id=payment.attempts.get().pk, observation=observation, source=Source.WEBHOOK
+    )
+
+    detail = staff.get(reverse("admin:ntc_payments_payment_change", args=[payment.pk]))
+    listing = staff.get(reverse("admin:ntc_payments_paymentevent_changelist"))
+
+    for page in (detail.content.decode(), listing.content.decode()):
+        assert "attempt: created → sending (system)" in page
+        assert "observation: failure, pending → failed (webhook)" in page
+        assert f"{payment.attempts.get().reference} failed" not in page
 
 
 @pytest.mark.parametrize("model", [Payment, PaymentAttempt, PaymentEvent])

@@ -124,8 +124,8 @@ def test_rows_say_what_they_are(start):
     attempt = payment.attempts.get()
 
     assert str(payment).startswith("TZS 15,000 open ")
-    assert str(attempt) == f"simulator {attempt.reference} created"
-    assert str(payment.events.first()) == "payment open (payer)"
+    assert str(attempt) == f"simulator {attempt.reference}"
+    assert str(payment.events.first()) == "payment: new → open (payer)"
     assert PaymentEvent.objects.first().money is None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from ntc_core.admin import ReadOnlyRows
+from ntc_core.admin import ReadOnlyRows, moment_column
 
 from ntc_notify.models import DeliveryAttempt, Message, Notification
 
@@ -68,7 +68,7 @@ class MessageAdmin(ReadOnlyRows, BaseAdmin):
     """One notification on its way to one address."""
 
     list_display = (
-        "created_at",
+        moment_column("created_at"),
         "kind",
         "channel",
         "masked_address",
@@ -105,7 +105,7 @@ class MessageAdmin(ReadOnlyRows, BaseAdmin):
 class DeliveryAttemptAdmin(ReadOnlyRows, BaseAdmin):
     """One call to one provider."""
 
-    list_display = ("created_at", "message", "provider", "outcome", "error")
+    list_display = (moment_column("created_at"), "message", "provider", "outcome", "error")
     list_filter = ("outcome", "provider")
     list_select_related = ("message",)
     search_fields = ("=uid", "=provider_uid", "=provider_ref")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from ntc_core.admin import ReadOnlyRows
+from ntc_core.admin import ReadOnlyRows, masked_link, moment_column, short_uid
+from ntc_core.masking import mask_text
 from ntc_core.phone import mask_phone
 
 from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
@@ -25,16 +26,17 @@ class AttemptInline(ReadOnlyRows, PaymentInline):
     """The tries of a payment."""
 
     model = PaymentAttempt
+    sent = staticmethod(moment_column("sent_at"))
+    next_poll = staticmethod(moment_column("next_poll_at"))
+    # Provider and reference head each row, as the attempt's name.
     fields = (
-        "provider",
-        "reference",
         "provider_ref",
         "status",
         "settles",
         "sends",
-        "sent_at",
+        "sent",
         "polls",
-        "next_poll_at",
+        "next_poll",
         "failure_code",
         "failure_message",
     )
@@ -48,16 +50,13 @@ class EventInline(ReadOnlyRows, PaymentInline):
     """The timeline of a payment."""
 
     model = PaymentEvent
+    created = staticmethod(moment_column("created_at"))
     verbose_name_plural = "timeline"
+    # What happened, from which status to which, heads each row, as the event's name.
     fields = (
-        "created_at",
-        "kind",
-        "source",
-        "claim",
+        "created",
         "applied",
         "reason",
-        "from_status",
-        "to_status",
         "provider_ref",
         "failure_message",
         "request_id",
@@ -71,7 +70,14 @@ class EventInline(ReadOnlyRows, PaymentInline):
 class PaymentAdmin(ReadOnlyRows, BaseAdmin):
     """Payments with their attempts and timeline."""
 
-    list_display = ("uid", "payer", "money", "method", "status", "description", "created_at")
+    list_display = (
+        "short_uid",
+        "payer_masked",
+        "money",
+        "status",
+        "description",
+        moment_column("created_at"),
+    )
     list_filter = ("status", "method", "currency", "created_at")
     search_fields = ("uid", "purpose", "attempts__reference", "attempts__provider_ref")
     list_select_related = ("payer",)
@@ -79,7 +85,7 @@ class PaymentAdmin(ReadOnlyRows, BaseAdmin):
     inlines = (AttemptInline, EventInline)
     fields = (
         "uid",
-        "payer",
+        "payer_link",
         "money",
         "method",
         "status",
@@ -96,6 +102,21 @@ class PaymentAdmin(ReadOnlyRows, BaseAdmin):
     )
     readonly_fields = fields
 
+    @admin.display(description="uid", ordering="pk")
+    def short_uid(self, payment: Payment) -> str:
+        """Return the end of the uid."""
+        return short_uid(payment.uid)
+
+    @admin.display(description="payer")
+    def payer_masked(self, payment: Payment) -> str:
+        """Return who pays: a name that is a phone or an address is masked."""
+        return mask_text(str(payment.payer))
+
+    @admin.display(description="payer")
+    def payer_link(self, payment: Payment) -> str:
+        """Return who pays, masked, with a link to their page."""
+        return masked_link(payment.payer)
+
     @admin.display(description="phone")
     def masked_phone(self, payment: Payment) -> str:
         """Return enough to recognise the number."""
@@ -109,11 +130,9 @@ class PaymentAttemptAdmin(ReadOnlyRows, BaseAdmin):
     list_display = (
         "reference",
         "provider",
-        "provider_ref",
         "status",
         "settles",
-        "sent_at",
-        "next_poll_at",
+        moment_column("sent_at"),
         "failure_code",
     )
     list_filter = ("status", "provider", "settles", "created_at")
@@ -155,16 +174,17 @@ class PaymentEventAdmin(ReadOnlyRows, BaseAdmin):
     """The history of all payments; `applied: no` and a reason are worth a look."""
 
     list_display = (
-        "created_at",
-        "attempt",
-        "kind",
-        "source",
-        "claim",
+        moment_column("created_at"),
+        "reference",
+        "__str__",
         "applied",
         "reason",
-        "from_status",
-        "to_status",
     )
     list_filter = ("applied", "reason", "kind", "source", "claim", "created_at")
     search_fields = ("payment__uid", "attempt__reference", "provider_ref")
     list_select_related = ("attempt",)
+
+    @admin.display(ordering="attempt__reference")
+    def reference(self, event: PaymentEvent) -> str:
+        """Return under which reference the company knows it."""
+        return event.attempt.reference if event.attempt else "-"

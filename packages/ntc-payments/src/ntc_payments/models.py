@@ -208,7 +208,7 @@ class PaymentAttempt(BaseModel):
         ]
 
     def __str__(self) -> str:
-        return f"{self.provider} {self.reference} {self.status}"
+        return f"{self.provider} {self.reference}"
 
     @property
     def money(self) -> Money:
@@ -271,7 +271,8 @@ class PaymentEvent(BaseModel):
         ordering: ClassVar[list[str]] = ["id"]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.claim or self.to_status} ({self.source})"
+        what = f"{self.kind}: {self.claim}," if self.claim else f"{self.kind}:"
+        return f"{what} {self.from_status or 'new'} → {self.to_status} ({self.source})"
 
     @property
     def money(self) -> Money | None:
