@@ -20,6 +20,7 @@ PUBLIC = {
     "api/v1/accounts/register/",
     "api/v1/accounts/verify/",
     "api/v1/accounts/verify/resend/",
+    "api/v1/auth/csrf/",  # known by the cookies
     "api/v1/auth/login/",
     "api/v1/auth/logout/",  # a refresh token is proof enough
     "api/v1/auth/logout-all/",  # likewise
@@ -31,6 +32,7 @@ PUBLIC = {
 }
 #: Not views of REST framework: they prove their callers in their own way, or answer everybody.
 OTHER = {
+    ".well-known/jwks.json",
     "admin/",
     "api/v1/webhooks/payments/<str:provider>/",
     "health/live/",

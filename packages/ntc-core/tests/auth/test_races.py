@@ -14,7 +14,8 @@ from django.db import connection, transaction
 from django.db.models import Model
 from ntc_core.auth import services
 from ntc_core.auth.errors import CodeInvalid, TokenInvalid
-from ntc_core.auth.models import AuthSession, OneTimeCode
+from ntc_core.auth.models import AuthSession, EndReason, OneTimeCode, RefreshRecord
+from ntc_core.auth.signals import refresh_reused
 from ntc_core.errors import RateLimited
 
 from tests.auth.conftest import wrong
@@ -47,6 +48,14 @@ def redeem(code: str, *, subject: str = "") -> OneTimeCode:
         return services.redeem_code(
             purpose="registration", destination=PHONE, code=code, subject=subject
         )
+    finally:
+        connection.close()
+
+
+def refresh(token: str) -> services.SignedIn:
+    """Refresh in a thread of its own, and leave no connection behind."""
+    try:
+        return services.refresh(refresh_token=token)
     finally:
         connection.close()
 
@@ -120,33 +129,66 @@ def test_parallel_requests_issue_one_code(issue, settings, has_open_code):
     assert OneTimeCode.objects.filter(used_at=None, superseded_at=None).count() == 1
 
 
-def test_one_refresh_token_has_one_successor(person):
-    for _ in range(10):
-        token = services.sign_in(user=person).refresh
+def test_losers_who_wait_for_the_winner_get_its_tokens(person):
+    """The winner has spent the token and not yet committed when the others arrive."""
+    signed_in = services.sign_in(user=person)
+    record = RefreshRecord.objects.get()
 
-        results = at_once(*[lambda token=token: services.refresh(refresh_token=token)] * 6)
+    with ThreadPoolExecutor(6) as pool:
+        with locked(record):
+            results = [pool.submit(refresh, signed_in.refresh) for _ in range(6)]
+            wait_until_blocked(6)
+        tokens = {(each.result(20).access, each.result(20).refresh) for each in results}
 
-        winners = [result for result in results if isinstance(result, services.SignedIn)]
-        assert len(winners) == 1
-        assert sum(isinstance(result, TokenInvalid) for result in results) == 5
-        assert services.refresh(refresh_token=winners[0].refresh)
-    assert AuthSession.objects.count() == 10
+    assert len(tokens) == 1
+    assert RefreshRecord.objects.count() == 2
+    assert services.refresh(refresh_token=tokens.pop()[1])
+
+
+def test_strict_losers_end_the_session(person, settings):
+    settings.NTC_REFRESH_GRACE_SECONDS = 0
+    token = services.sign_in(user=person).refresh
+
+    results = at_once(*[lambda: services.refresh(refresh_token=token)] * 6)
+
+    assert sum(isinstance(result, services.SignedIn) for result in results) == 1
+    assert sum(isinstance(result, TokenInvalid) for result in results) == 5
+    assert AuthSession.objects.get().revoked_reason == EndReason.REUSE
+
+
+def test_many_thieves_at_once_are_one_theft(person, settings):
+    settings.NTC_REFRESH_GRACE_SECONDS = 0
+    token = services.sign_in(user=person).refresh
+    services.refresh(refresh_token=token)
+    told: list[AuthSession] = []
+    refresh_reused.connect(lambda session, **_: told.append(session), weak=False, dispatch_uid="t")
+
+    results = at_once(*[lambda: services.refresh(refresh_token=token)] * 6)
+    refresh_reused.disconnect(dispatch_uid="t")
+
+    assert [type(result) for result in results] == [TokenInvalid] * 6
+    assert len(told) == 1
+
+
+def test_user_deleted_while_a_refresh_waits_is_a_refusal(person):
+    signed_in = services.sign_in(user=person)
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            person.delete()
+            result = pool.submit(refresh, signed_in.refresh)
+            wait_until_blocked(1)
+        assert isinstance(result.exception(timeout=20), TokenInvalid)
 
 
 def test_refresh_that_waited_for_a_sign_out_is_refused(person):
     """It saw the session alive, and it was over when its turn came."""
     signed_in = services.sign_in(user=person)
 
-    def refresh() -> services.SignedIn:
-        try:
-            return services.refresh(refresh_token=signed_in.refresh)
-        finally:
-            connection.close()
-
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             services.sign_out_everywhere(user=person)
-            result = pool.submit(refresh)
+            result = pool.submit(refresh, signed_in.refresh)
             wait_until_blocked(1)
         assert isinstance(result.exception(timeout=20), TokenInvalid)
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import Permission, User
-from drf_spectacular.generators import SchemaGenerator
 from ntc_core.auth import services
 from ntc_core.auth.checks import check_keys
 from ntc_core.auth.models import AuthSession, EndReason, OneTimeCode
@@ -101,15 +100,3 @@ def test_staff_without_the_permission_cannot_end_sessions(staff_client, signed_i
     )
 
     assert AuthSession.objects.get().is_live
-
-
-def test_schema_describes_the_bearer_token_and_warns_of_nothing(capsys):
-    schema = SchemaGenerator(urlconf="tests.auth.urls").get_schema(request=None, public=True)
-
-    paths = {path for path in schema["paths"] if "/auth/" in path}
-    assert len(paths) == 5
-    assert schema["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
-    login = schema["paths"]["/api/v1/auth/login/"]["post"]
-    assert login.get("security", [{}]) == [{}]
-    assert {"200", "400", "401", "429"} <= login["responses"].keys()
-    assert capsys.readouterr().err == ""

@@ -24,6 +24,7 @@ class WhoView(APIView):
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path(".well-known/", include("ntc_core.auth.jwks_urls")),
     path("api/v1/auth/", include("ntc_core.auth.urls")),
     path("api/v1/who/", WhoView.as_view()),
 ]

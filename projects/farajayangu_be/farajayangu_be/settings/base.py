@@ -114,6 +114,8 @@ USE_I18N = True
 # --- HTTP -------------------------------------------------------------------------------
 
 CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS")
+# Front ends of the same site may keep their session in cookies (docs/decisions/0007).
+CORS_ALLOW_CREDENTIALS = True
 CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After"]
 CORS_ALLOW_HEADERS = [
     "accept",

@@ -13,9 +13,9 @@ DAY = 24 * 60 * MINUTE
 class AuthSettings(AppSettings):
     """What a project may decide about sessions, tokens and codes."""
 
-    #: Secrets of at least 32 bytes. The first signs, every one verifies: to rotate, put a new
-    #: one in front and drop the old one after REFRESH_TOKEN_SECONDS. Empty: only with DEBUG,
-    #: where a key is derived from SECRET_KEY.
+    #: The first signs, every one verifies; what a key may be is in `keys`. A secret has at least
+    #: 32 bytes. To rotate: `manage.py rotate_jwt_keys`. Empty: only with DEBUG, where a key is
+    #: derived from SECRET_KEY.
     JWT_KEYS: tuple[str, ...] = ()
     #: The `iss` and `aud` claims; empty: made from NTC_PROJECT_NAME.
     JWT_ISSUER: str = ""
@@ -27,6 +27,17 @@ class AuthSettings(AppSettings):
     REFRESH_TOKEN_SECONDS: int = 14 * DAY
     #: However often it is refreshed, a session ends so long after the sign-in.
     SESSION_SECONDS: int = 90 * DAY
+    #: A refresh token that comes a second time so soon after it was spent is a client's own
+    #: race and gets the same successor; later it is a theft and ends the session. 0: strict.
+    REFRESH_GRACE_SECONDS: int = 10
+    #: How old a sign-in `permissions.RecentSignIn` accepts.
+    RECENT_SIGN_IN_SECONDS: int = 10 * MINUTE
+
+    #: How long a session that was just checked is believed without asking the database; 0 asks
+    #: every time. A session that ends is refused at once all the same, see `session_cache`.
+    SESSION_CACHE_SECONDS: int = 0
+    #: Entry of CACHES that all processes share.
+    SESSION_CACHE: str = "default"
 
     #: Secret that turns a code's row into its digits; empty: derived from SECRET_KEY.
     CODE_PEPPER: str = ""

@@ -1,4 +1,7 @@
-"""Sessions and one-time codes. No row holds anything somebody could sign in with."""
+"""Sessions, the refresh tokens they gave out, and one-time codes.
+
+No row holds anything somebody could sign in with.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from django.utils import timezone
 
 from ntc_core.models import BaseModel
 
-__all__ = ["AuthSession", "EndReason", "OneTimeCode", "new_nonce"]
+__all__ = ["AuthSession", "EndReason", "OneTimeCode", "RefreshRecord", "new_nonce"]
 
 
 class EndReason(models.TextChoices):
@@ -21,6 +24,9 @@ class EndReason(models.TextChoices):
     LOGOUT_ALL = "logout_all", "Signed out everywhere"
     PASSWORD_CHANGED = "password_changed", "The password was changed"
     STAFF = "staff", "Ended by staff"
+    DEVICE = "device", "Ended from another device"
+    REPLACED = "replaced", "The same browser signed in again"
+    REUSE = "reuse", "A spent refresh token came back"
 
 
 class AuthSession(BaseModel):
@@ -29,8 +35,9 @@ class AuthSession(BaseModel):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="auth_sessions"
     )
-    # The only refresh token that can be spent, by the SHA-256 of its jti.
-    refresh_jti_hash = models.CharField(max_length=64)
+    authenticated_at = models.DateTimeField(
+        default=timezone.now, help_text="When the user proved who they are: `auth_time`."
+    )
     last_used_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField(db_index=True, help_text="Fixed at sign-in.")
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -48,6 +55,24 @@ class AuthSession(BaseModel):
     def is_live(self) -> bool:
         """Tell whether its tokens may still be used."""
         return self.revoked_at is None and self.expires_at > timezone.now()
+
+
+class RefreshRecord(models.Model):
+    """One refresh token of a session, by the SHA-256 of its `jti`, and when it was spent.
+
+    The id of the token that follows is derived from the one before (`tokens.next_jti`), so
+    who brings a spent token lets us find, and sign again, exactly the successor it had.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    session = models.ForeignKey(AuthSession, on_delete=models.CASCADE, related_name="refreshes")
+    jti_hash = models.CharField(max_length=64, unique=True)
+    issued_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return str(self.pk)
 
 
 def new_nonce() -> bytes:

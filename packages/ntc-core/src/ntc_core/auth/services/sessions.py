@@ -1,12 +1,11 @@
-"""Sign in, refresh, sign out."""
+"""Sign in, and ask what a token is."""
 
 from __future__ import annotations
 
 import ipaddress
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import auth as django_auth
@@ -16,9 +15,10 @@ from django.utils import timezone
 
 from ntc_core.auth.conf import auth_settings
 from ntc_core.auth.errors import CredentialsInvalid, TokenInvalid
-from ntc_core.auth.models import AuthSession, EndReason
-from ntc_core.auth.selectors import get_live_session, subject_of
-from ntc_core.auth.tokens import Claims, hash_jti, mint, read
+from ntc_core.auth.models import AuthSession
+from ntc_core.auth.selectors import find_record, get_live_session, require_live, subject_of
+from ntc_core.auth.services.refreshing import SignedIn, new_record, tokens_of
+from ntc_core.auth.tokens import Claims, new_jti, read
 from ntc_core.models import new_uid
 from ntc_core.phone import InvalidPhone, mask_email, mask_phone, parse_phone
 from ntc_core.throttling import client_address
@@ -28,29 +28,9 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
     from rest_framework.request import Request
 
-__all__ = [
-    "SignedIn",
-    "authenticate",
-    "end_session",
-    "refresh",
-    "sign_in",
-    "sign_out",
-    "sign_out_everywhere",
-    "verify_token",
-]
+__all__ = ["authenticate", "sign_in", "verify_token"]
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SignedIn:
-    """The two tokens of a session, this once: they are stored nowhere."""
-
-    access: str
-    refresh: str
-    access_expires_at: datetime
-    refresh_expires_at: datetime
-    session: AuthSession
 
 
 def authenticate(
@@ -83,39 +63,20 @@ def sign_in(*, user: Any, request: HttpRequest | Request | None = None) -> Signe
     session = AuthSession(
         uid=new_uid(),
         user=user,
+        authenticated_at=now,
         last_used_at=now,
         expires_at=now + timedelta(seconds=auth_settings.SESSION_SECONDS),
         **_device_of(request),
     )
-    signed_in = _mint_pair(session, now=now)
+    jti = new_jti()
+    record = new_record(session, jti=jti, now=now)
+    signed_in = tokens_of(session, jti=jti, record=record)
     with transaction.atomic():
-        session.save()
+        session.save(force_insert=True)
+        record.session = session
+        record.save(force_insert=True)
         update_last_login(sender=type(user), user=user)
     log.info("auth.login.ok", extra={"session": str(session.uid), "user": subject_of(user)})
-    return signed_in
-
-
-def refresh(*, refresh_token: str) -> SignedIn:
-    """Spend a refresh token and return its successor.
-
-    Raises:
-        TokenInvalid: forged, expired or spent before, or the session or its user is over.
-    """
-    claims = read(refresh_token, token_type="refresh")  # noqa: S106 - a type, not a secret
-    session = get_live_session(claims=claims)
-    now = timezone.now()
-    signed_in = _mint_pair(session, now=now)
-    # The gate: of any number of concurrent calls with one token, one changes the row.
-    spent = AuthSession.objects.filter(
-        pk=session.pk,
-        refresh_jti_hash=hash_jti(claims.jti),
-        revoked_at__isnull=True,
-        expires_at__gt=now,
-    ).update(refresh_jti_hash=session.refresh_jti_hash, last_used_at=now, updated_at=now)
-    if not spent:
-        log.warning("auth.refresh.refused", extra={"session": str(session.uid)})
-        raise TokenInvalid
-    log.info("auth.refresh.ok", extra={"session": str(session.uid)})
     return signed_in
 
 
@@ -128,48 +89,13 @@ def verify_token(
         TokenInvalid: it would be refused, or is of none of these types.
     """
     claims = _read_any(text, token_types=token_types)
-    session = get_live_session(claims=claims)
-    if claims.token_type == "refresh" and session.refresh_jti_hash != hash_jti(claims.jti):  # noqa: S105 - a type
+    if claims.token_type == "access":  # noqa: S105 - a type
+        return claims, get_live_session(claims=claims)
+    record = find_record(jti=claims.jti)
+    if record is None or record.used_at is not None:
         raise TokenInvalid
-    return claims, session
-
-
-def sign_out(*, refresh_token: str) -> None:
-    """End the session of this token, spent or not; its access tokens stop working at once.
-
-    To end a session that is over already is no error.
-
-    Raises:
-        TokenInvalid: not a refresh token of ours, or past its end.
-    """
-    claims = read(refresh_token, token_type="refresh")  # noqa: S106 - a type, not a secret
-    _end(AuthSession.objects.filter(uid=claims.session_uid), reason=EndReason.LOGOUT)
-    log.info("auth.logout", extra={"session": str(claims.session_uid)})
-
-
-def sign_out_everywhere(
-    *,
-    user: Any,
-    except_session: AuthSession | None = None,
-    reason: EndReason = EndReason.LOGOUT_ALL,
-) -> int:
-    """End every session of the user, but for `except_session`; return how many ended."""
-    sessions = AuthSession.objects.filter(user=user)
-    if except_session is not None:
-        sessions = sessions.exclude(pk=except_session.pk)
-    ended = _end(sessions, reason=reason)
-    log.info(
-        "auth.logout_all",
-        extra={"user": subject_of(user), "sessions": ended, "reason": reason.value},
-    )
-    return ended
-
-
-def end_session(session: AuthSession, *, reason: EndReason) -> bool:
-    """End this session; return whether it was still open."""
-    ended = _end(AuthSession.objects.filter(pk=session.pk), reason=reason)
-    log.info("auth.logout", extra={"session": str(session.uid), "reason": reason.value})
-    return bool(ended)
+    require_live(record.session, claims=claims)
+    return claims, record.session
 
 
 def _read_any(text: str, *, token_types: Sequence[str]) -> Claims:
@@ -179,43 +105,6 @@ def _read_any(text: str, *, token_types: Sequence[str]) -> Claims:
         except TokenInvalid:
             continue
     raise TokenInvalid
-
-
-def _end(sessions: Any, *, reason: EndReason) -> int:
-    now = timezone.now()
-    ended: int = sessions.filter(revoked_at__isnull=True).update(
-        revoked_at=now, revoked_reason=reason, updated_at=now
-    )
-    return ended
-
-
-def _mint_pair(session: AuthSession, *, now: datetime) -> SignedIn:
-    """Make both tokens and note, on the unsaved instance, the refresh token's id."""
-    subject = subject_of(session.user)
-    access, access_claims = mint(
-        token_type="access",  # noqa: S106 - a type, not a secret
-        subject=subject,
-        session_uid=session.uid,
-        expires_at=min(
-            now + timedelta(seconds=auth_settings.ACCESS_TOKEN_SECONDS), session.expires_at
-        ),
-    )
-    refresh_token, refresh_claims = mint(
-        token_type="refresh",  # noqa: S106 - a type, not a secret
-        subject=subject,
-        session_uid=session.uid,
-        expires_at=min(
-            now + timedelta(seconds=auth_settings.REFRESH_TOKEN_SECONDS), session.expires_at
-        ),
-    )
-    session.refresh_jti_hash = hash_jti(refresh_claims.jti)
-    return SignedIn(
-        access=access,
-        refresh=refresh_token,
-        access_expires_at=access_claims.expires_at,
-        refresh_expires_at=refresh_claims.expires_at,
-        session=session,
-    )
 
 
 def _device_of(request: HttpRequest | Request | None) -> dict[str, str]:
