@@ -53,7 +53,7 @@ def check_keys(**_: Any) -> list[CheckMessage]:
 
 @register("security")
 def check_session_cache(**_: Any) -> list[CheckMessage]:
-    """Refuse a session cache that other processes do not see: they could not end a session in it."""
+    """Refuse a cache that each process has for itself: a session ended in one lives on there."""
     if not auth_settings.SESSION_CACHE_SECONDS or settings.DEBUG:
         return []
     alias = auth_settings.SESSION_CACHE
