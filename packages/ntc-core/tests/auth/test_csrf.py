@@ -84,6 +84,21 @@ def test_origins_may_be_listed_with_a_wildcard(person, settings):
         assert_error(browser.login(), 403, code="csrf_failed")
 
 
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://localhost:5173", 200),
+        ("http://127.0.0.1:5173", 403),
+        ("http://evil.localhost:5173", 403),
+    ],
+)
+def test_with_debug_other_ports_of_the_same_host_are_ours(person, settings, origin, status):
+    settings.DEBUG = True
+    browser = Browser(**{"Host": "localhost:8000", "Sec-Fetch-Site": "same-site", "Origin": origin})
+
+    assert browser.login().status_code == status
+
+
 @pytest.mark.parametrize("path", ["login", "refresh", "logout", "verify"])
 def test_auth_refuses_who_says_nothing_of_where_it_comes_from(browser, path):
     browser.where = {"Accept": "application/json"}

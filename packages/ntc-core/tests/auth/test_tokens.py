@@ -110,6 +110,8 @@ def test_old_key_verifies_while_it_is_in_the_keyring(settings):
         {"sub": None},
         {"jti": None},
         {"exp": None},
+        {"iat": None},
+        {"auth_time": None},
         {"token_type": None},
         {"aud": None},
         {"iss": None},

@@ -16,7 +16,7 @@ import hmac
 import re
 import secrets
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from uuid import UUID
 
 from django.conf import settings
@@ -104,30 +104,34 @@ def require_our_page(request: HttpRequest | Request, *, strict: bool) -> None:
         # Our cookies are SameSite, so they could not come along; nobody is let in without them.
         raise CsrfFailed("Cookies are for pages of the same site. Use tokens elsewhere.")
     if origin is not None:
-        if origin != _own_origin(request) and not _is_trusted(origin):
+        if not _is_ours(origin, request):
             raise CsrfFailed("This origin is not in CSRF_TRUSTED_ORIGINS.")
         return
     if site == "same-site" or strict:
         raise CsrfFailed("Neither Sec-Fetch-Site nor Origin says where this comes from.")
 
 
-def _own_origin(request: HttpRequest | Request) -> str:
-    return f"{request.scheme}://{request.get_host()}"
-
-
-def _is_trusted(origin: str) -> bool:
-    """Tell whether it is listed, exactly or as Django's `https://*.example.com`."""
+def _is_ours(origin: str, request: HttpRequest | Request) -> bool:
+    """Tell whether this is our own origin or a listed one."""
+    if origin == f"{request.scheme}://{request.get_host()}":
+        return True
     try:
         parts = urlsplit(origin)
+        host = parts.hostname
     except ValueError:
         return False
-    for trusted in settings.CSRF_TRUSTED_ORIGINS:
-        if origin == trusted:
-            return True
-        scheme, star, domain = trusted.partition("://*")
-        if star and parts.scheme == scheme and is_same_domain(parts.netloc, domain):
-            return True
-    return False
+    if settings.DEBUG and host == request.get_host().rpartition(":")[0]:
+        # A developer's front end is served from another port of the same machine.
+        return True
+    return any(_matches(parts, trusted) for trusted in settings.CSRF_TRUSTED_ORIGINS)
+
+
+def _matches(origin: SplitResult, trusted: str) -> bool:
+    """Compare with an entry: an origin, or Django's `https://*.example.com`."""
+    scheme, star, domain = trusted.partition("://*")
+    if not star:
+        return origin.geturl() == trusted
+    return origin.scheme == scheme and is_same_domain(origin.netloc, domain)
 
 
 def _mac(session_uid: UUID, nonce: str, *, key: Any) -> str:

@@ -20,7 +20,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -148,7 +148,7 @@ class _Clients:
             for theirs in self._their_pipes
         ]
 
-    def __enter__(self) -> _Clients:
+    def __enter__(self) -> Self:
         for process, theirs in zip(self._processes, self._their_pipes, strict=True):
             process.start()
             # Theirs alone from now on, so that a process that dies is noticed.
