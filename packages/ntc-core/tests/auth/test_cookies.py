@@ -199,14 +199,39 @@ def test_cookie_that_is_no_token_is_a_401(browser):
     browser.cookies[ACCESS].set(ACCESS, "nonsense", "nonsense")
     browser.cookies[REFRESH].set(REFRESH, "nonsense", "nonsense")
 
-    assert_error(browser.get(WHO), 401, code="token_invalid")
+    assert_error(browser.get(WHO), 401, code="not_authenticated")
     assert_error(browser.post(f"{AUTH}/refresh/"), 401, code="token_invalid")
+
+
+def test_dead_cookie_does_not_close_what_is_open_to_everybody(browser, person):
+    services.sign_out_everywhere(user=person)
+
+    assert_error(browser.get(WHO), 401, code="not_authenticated")
+    assert_success(browser.get("/api/v1/open/"))
+    assert_success(browser.post(f"{AUTH}/logout/"))
+    assert browser.cookies == {}
 
 
 def test_refresh_token_in_the_access_cookie_is_refused(browser):
     browser.cookies[ACCESS].set(ACCESS, browser.cookies[REFRESH].value, "")
 
-    assert_error(browser.get(WHO), 401, code="token_invalid")
+    assert_error(browser.get(WHO), 401, code="not_authenticated")
+
+
+@pytest.mark.parametrize("way", ["deactivate", "delete", "password"])
+def test_browser_of_a_user_who_is_over_gets_401(browser, person, way):
+    if way == "deactivate":
+        User.objects.update(is_active=False)
+    elif way == "delete":
+        person.delete()
+    else:
+        services.sign_out_everywhere(user=person, reason=EndReason.PASSWORD_CHANGED)
+
+    assert_error(browser.get(WHO), 401)
+    assert_error(browser.post(WHO), 401)
+    assert_error(browser.post(f"{AUTH}/refresh/"), 401, code="token_invalid")
+    assert_error(browser.get(f"{AUTH}/csrf/"), 401, code="token_invalid")
+    assert_error(browser.get(f"{AUTH}/sessions/"), 401)
 
 
 def test_theft_from_a_browser_ends_the_session(browser):
@@ -219,5 +244,5 @@ def test_theft_from_a_browser_ends_the_session(browser):
         thief.cookies, thief.csrf_token = stolen, browser.csrf_token
         assert_error(thief.post(f"{AUTH}/refresh/"), 401, code="token_invalid")
 
-        assert_error(browser.get(WHO), 401, code="token_invalid")
+        assert_error(browser.get(WHO), 401)
         assert_error(browser.post(f"{AUTH}/refresh/"), 401, code="token_invalid")

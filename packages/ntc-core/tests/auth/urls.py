@@ -7,6 +7,7 @@ from django.urls import include, path
 from drf_spectacular.utils import extend_schema
 from ntc_core.auth.permissions import RecentSignIn
 from ntc_core.response_wrapper import success_response
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -28,6 +29,17 @@ class WhoView(APIView):
         return success_response({"identifier": request.user.get_username()})
 
 
+class OpenView(APIView):
+    """For everybody, signed in or not."""
+
+    permission_classes = (AllowAny,)
+
+    @extend_schema(responses={200: None})
+    def get(self, request: Request) -> Response:
+        """Say something."""
+        return success_response()
+
+
 class PayoutView(APIView):
     """Not for a session that was stolen last week."""
 
@@ -44,5 +56,6 @@ urlpatterns = [
     path(".well-known/", include("ntc_core.auth.jwks_urls")),
     path("api/v1/auth/", include("ntc_core.auth.urls")),
     path("api/v1/who/", WhoView.as_view()),
+    path("api/v1/open/", OpenView.as_view()),
     path("api/v1/payout/", PayoutView.as_view()),
 ]

@@ -39,11 +39,7 @@ class JWTAuthentication(BaseAuthentication):
         """Return None when there is no token of ours: somebody else may know the caller."""
         if has_header(request):
             return self._by_header(get_authorization_header(request))
-        if token := access_cookie(request):
-            session = _session_of(token)
-            self._require_csrf(request, session)
-            return session.user, session
-        return None
+        return self._by_cookie(request)
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002 - DRF's signature
         """Return the WWW-Authenticate header, without which DRF would answer 403."""
@@ -57,22 +53,31 @@ class JWTAuthentication(BaseAuthentication):
             raise AuthenticationFailed(
                 "The Authorization header must be 'Bearer' and one token.", code=TokenInvalid.code
             )
-        session = _session_of(parts[1].decode("latin-1"))
+        try:
+            session = _session_of(parts[1].decode("latin-1"))
+        except TokenInvalid as error:
+            raise AuthenticationFailed(error.message, code=error.code) from error
         return session.user, session
 
-    def _require_csrf(self, request: Request, session: AuthSession) -> None:
-        if request.method in SAFE_METHODS:
-            return
+    def _by_cookie(self, request: Request) -> tuple[Any, AuthSession] | None:
+        token = access_cookie(request)
+        if not token:
+            return None
         try:
-            require_our_page(request, strict=False)
-            require_csrf_token(request, session_uid=session.uid, cookie=csrf_cookie(request))
-        except CsrfFailed as error:
-            raise PermissionDenied(error.message, code=error.code) from error
+            session = _session_of(token)
+        except TokenInvalid:
+            # The browser sends it by itself, wherever it is from: that must not close what is
+            # open to everybody. Elsewhere the answer is 401, "sign in first".
+            return None
+        if request.method not in SAFE_METHODS:
+            try:
+                require_our_page(request, strict=False)
+                require_csrf_token(request, session_uid=session.uid, cookie=csrf_cookie(request))
+            except CsrfFailed as error:
+                raise PermissionDenied(error.message, code=error.code) from error
+        return session.user, session
 
 
 def _session_of(token: str) -> AuthSession:
-    try:
-        claims = read(token, token_type="access")  # noqa: S106 - a type, not a secret
-        return get_live_session(claims=claims)
-    except TokenInvalid as error:
-        raise AuthenticationFailed(error.message, code=error.code) from error
+    claims = read(token, token_type="access")  # noqa: S106 - a type, not a secret
+    return get_live_session(claims=claims)

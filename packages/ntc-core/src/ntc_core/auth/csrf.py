@@ -20,6 +20,7 @@ from urllib.parse import SplitResult, urlsplit
 from uuid import UUID
 
 from django.conf import settings
+from django.http.request import split_domain_port
 from django.utils.crypto import salted_hmac
 from django.utils.http import is_same_domain
 
@@ -120,7 +121,7 @@ def _is_ours(origin: str, request: HttpRequest | Request) -> bool:
         host = parts.hostname
     except ValueError:
         return False
-    if settings.DEBUG and host == request.get_host().rpartition(":")[0]:
+    if settings.DEBUG and host == split_domain_port(request.get_host())[0]:
         # A developer's front end is served from another port of the same machine.
         return True
     return any(_matches(parts, trusted) for trusted in settings.CSRF_TRUSTED_ORIGINS)
