@@ -6,16 +6,20 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from threading import Barrier
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import connection, transaction
 from django.db.models import Model
 from ntc_core.auth import services
 from ntc_core.auth.errors import CodeInvalid, TokenInvalid
 from ntc_core.auth.models import AuthSession, EndReason, OneTimeCode, RefreshRecord
+from ntc_core.auth.services.refreshing import new_record
 from ntc_core.auth.signals import refresh_reused
+from ntc_core.auth.tokens import next_jti, read
 from ntc_core.errors import RateLimited
 
 from tests.auth.conftest import wrong
@@ -143,6 +147,44 @@ def test_losers_who_wait_for_the_winner_get_its_tokens(person):
     assert len(tokens) == 1
     assert RefreshRecord.objects.count() == 2
     assert services.refresh(refresh_token=tokens.pop()[1])
+
+
+def test_loser_who_waits_longer_than_the_grace_window_is_no_thief(person):
+    """The winner's commit is slow: what counts is when the loser came."""
+    signed_in = services.sign_in(user=person)
+    record = RefreshRecord.objects.get()
+    jti = next_jti(read(signed_in.refresh, token_type="refresh").jti)
+
+    with (
+        time_machine.travel(datetime.now(tz=UTC), tick=False) as clock,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        with transaction.atomic():
+            now = datetime.now(tz=UTC)
+            RefreshRecord.objects.update(used_at=now)
+            new_record(record.session, jti=jti, now=now).save()
+            loser = pool.submit(refresh, signed_in.refresh)
+            wait_until_blocked(1)
+            clock.shift(11)
+        assert read(loser.result(20).refresh, token_type="refresh").jti == jti
+    assert AuthSession.objects.get().is_live
+
+
+def test_loser_who_finds_the_session_ended_after_the_wait_is_refused(person):
+    """Its successor exists, and is dead: a sign-out came in between."""
+    signed_in = services.sign_in(user=person)
+    record = RefreshRecord.objects.get()
+    jti = next_jti(read(signed_in.refresh, token_type="refresh").jti)
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            now = datetime.now(tz=UTC)
+            RefreshRecord.objects.update(used_at=now)
+            new_record(record.session, jti=jti, now=now).save()
+            services.sign_out(refresh_token=signed_in.refresh)
+            loser = pool.submit(refresh, signed_in.refresh)
+            wait_until_blocked(1)
+        assert isinstance(loser.exception(20), TokenInvalid)
 
 
 def test_strict_losers_end_the_session(person, settings):

@@ -50,6 +50,8 @@ def refresh(*, refresh_token: str) -> SignedIn:
             user is over.
         RuntimeError: called inside a transaction.
     """
+    # A loser may wait long for the winner; how late it is counts from here.
+    arrived_at = timezone.now()
     claims = read(refresh_token, token_type="refresh")  # noqa: S106 - a type, not a secret
     record = find_record(jti=claims.jti)
     if record is None:
@@ -66,7 +68,7 @@ def refresh(*, refresh_token: str) -> SignedIn:
         if record is None:
             raise TokenInvalid
         require_live(record.session, claims=claims)
-    return _again(record, claims=claims)
+    return _again(record, claims=claims, arrived_at=arrived_at)
 
 
 def new_record(session: AuthSession, *, jti: str, now: datetime) -> RefreshRecord:
@@ -130,7 +132,7 @@ def _spend(record: RefreshRecord, *, successor: RefreshRecord, now: datetime) ->
     return True
 
 
-def _again(record: RefreshRecord, *, claims: Claims) -> SignedIn:
+def _again(record: RefreshRecord, *, claims: Claims, arrived_at: datetime) -> SignedIn:
     """Return the successor that this spent token already has, or end its session.
 
     The successor is the same even if it is spent itself by now: then it is within its own
@@ -140,8 +142,9 @@ def _again(record: RefreshRecord, *, claims: Claims) -> SignedIn:
         TokenInvalid: it comes too late.
     """
     session = record.session
-    age = timezone.now() - (record.used_at or record.issued_at)
-    if age >= timedelta(seconds=auth_settings.REFRESH_GRACE_SECONDS):
+    age = arrived_at - (record.used_at or record.issued_at)
+    grace = timedelta(seconds=auth_settings.REFRESH_GRACE_SECONDS)
+    if not grace or age >= grace:
         _end_stolen(session)
         raise TokenInvalid
     jti = next_jti(claims.jti)
