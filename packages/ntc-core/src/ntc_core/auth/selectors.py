@@ -37,20 +37,17 @@ def get_live_session(*, claims: Claims) -> AuthSession:
         TokenInvalid: the session is over, or its user is gone, inactive or not the one
             the token names.
     """
-    session = find_cached(claims.session_uid)
+    cached = find_cached(claims.session_uid)
+    if cached is not None:
+        require_live(cached, claims=claims)
+        return cached
+    # The hash of the password is nobody's business here, and must not get into a cache.
+    sessions = AuthSession.objects.select_related("user").defer("user__password")
+    session = sessions.filter(uid=claims.session_uid).first()
     if session is None:
-        # The hash of the password is nobody's business here, and must not get into a cache.
-        session = (
-            AuthSession.objects.select_related("user")
-            .defer("user__password")
-            .filter(uid=claims.session_uid)
-            .first()
-        )
-        if session is None:
-            raise TokenInvalid
-        if session.is_live and session.user.is_active:
-            remember(session)
+        raise TokenInvalid
     require_live(session, claims=claims)
+    remember(session)
     return session
 
 
