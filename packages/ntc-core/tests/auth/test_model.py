@@ -245,5 +245,5 @@ def test_code_and_model_agree_for_long(settings, cache_seconds):
 
     run_state_machine_as_test(
         Sessions,
-        settings=hypothesis_settings(max_examples=1000, stateful_step_count=60, deadline=None),
+        settings=hypothesis_settings(max_examples=300, stateful_step_count=60, deadline=None),
     )
