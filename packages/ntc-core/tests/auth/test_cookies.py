@@ -117,6 +117,16 @@ def test_logout_ends_the_session_and_takes_the_cookies_away(browser):
     assert_error(response, 401, code="token_invalid")
 
 
+@pytest.mark.parametrize("path", ["logout", "logout-all"])
+def test_logout_by_a_token_in_the_body_leaves_other_cookies_alone(browser, path):
+    juma = services.sign_in(user=User.objects.create_user(username="juma"))
+
+    assert_success(browser.post(f"{AUTH}/{path}/", {"refresh": juma.refresh}))
+
+    assert len(browser.cookies) == 3
+    assert assert_success(browser.get(WHO)) == {"identifier": "asha"}
+
+
 @pytest.mark.parametrize("lost", [ACCESS, None])
 def test_logout_everywhere_works_by_either_cookie(browser, person, lost):
     services.sign_in(user=person)

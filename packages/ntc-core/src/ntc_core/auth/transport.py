@@ -18,7 +18,7 @@ from ntc_core.auth.cookies import (
     refresh_cookie,
     set_cookies,
 )
-from ntc_core.auth.csrf import require_csrf_token, require_header, require_our_page
+from ntc_core.auth.csrf import require_csrf_token, require_our_page
 from ntc_core.auth.tokens import read
 from ntc_core.response_wrapper import success_response
 
@@ -58,7 +58,6 @@ def find_presented(request: Request, *, in_body: str | None) -> Presented | None
     if not cookie:
         return None
     require_our_page(request, strict=True)
-    require_header(request)
     claims = read(cookie, token_type="refresh")  # noqa: S106 - a type, not a secret
     token = require_csrf_token(request, session_uid=claims.session_uid, cookie=csrf_cookie(request))
     return Presented(refresh=cookie, csrf_token=token)

@@ -133,7 +133,9 @@ class LogoutView(PublicView):
         """End the session of this refresh token; its access tokens stop working at once."""
         presented = _require_presented(request)
         services.sign_out(refresh_token=presented.refresh)
-        return drop_cookies(request, success_response(message="Signed out."))
+        response = success_response(message="Signed out.")
+        # A token in the body says nothing about the session that the cookies are of.
+        return drop_cookies(request, response) if presented.csrf_token else response
 
 
 class LogoutAllView(APIView):
@@ -156,7 +158,8 @@ class LogoutAllView(APIView):
             _, session = services.verify_token(presented.refresh, token_types=("refresh",))
             user = session.user
         services.sign_out_everywhere(user=user)
-        return drop_cookies(request, success_response(message="Signed out everywhere."))
+        response = success_response(message="Signed out everywhere.")
+        return drop_cookies(request, response) if in_body is None else response
 
 
 class VerifyView(PublicView):
