@@ -27,6 +27,7 @@ from django.urls import is_valid_path
 from django.utils.functional import LazyObject, empty
 from rest_framework.views import APIView
 
+from ntc_core.client import bind_request
 from ntc_core.errors import NtcError
 from ntc_core.exceptions import json_error, json_error_of, wants_envelope
 from ntc_core.request_id import bind_request_id, new_request_id
@@ -84,7 +85,7 @@ class RequestIdMiddleware(_Middleware):
     def answer(self, request: HttpRequest) -> HttpResponseBase:
         """Bind the id for the time of the request."""
         request_id = _request_id_of(request)
-        with bind_request_id(request_id):
+        with bind_request_id(request_id), bind_request(request):
             response = cast("HttpResponseBase", self.get_response(request))
         response.headers[REQUEST_ID_HEADER] = request_id
         return response
@@ -92,7 +93,7 @@ class RequestIdMiddleware(_Middleware):
     async def answer_async(self, request: HttpRequest) -> HttpResponseBase:
         """Do the same under ASGI."""
         request_id = _request_id_of(request)
-        with bind_request_id(request_id):
+        with bind_request_id(request_id), bind_request(request):
             response = cast("HttpResponseBase", await self.get_response(request))
         response.headers[REQUEST_ID_HEADER] = request_id
         return response
