@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import suppress
 from threading import Barrier, Thread
 
 import pytest
@@ -219,7 +219,7 @@ class FlakyServer:
         self.mode = mode
         while self._open:
             end = self._open.pop()
-            with ignoring_closed():
+            with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
 
@@ -244,20 +244,11 @@ class FlakyServer:
                     Thread(target=self._copy, args=(source, target), daemon=True).start()
 
     def _copy(self, source: socket.socket, target: socket.socket) -> None:
-        with ignoring_closed():
+        with suppress(OSError):
             while data := source.recv(65536):
                 target.sendall(data)
-        with ignoring_closed():
+        with suppress(OSError):
             target.shutdown(socket.SHUT_RDWR)
-
-
-@contextmanager
-def ignoring_closed() -> Iterator[None]:
-    """Ignore that a socket is gone already."""
-    try:
-        yield
-    except OSError:
-        pass
 
 
 @pytest.fixture

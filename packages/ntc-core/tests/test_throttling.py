@@ -10,6 +10,8 @@ from ntc_core.throttling import ScopedRateThrottle, client_address, limit_of
 from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
+pytestmark = pytest.mark.django_db  # a refusal is an audit event
+
 SMS = "/api/v1/throttled/"
 
 
@@ -58,7 +60,6 @@ def test_addresses_behind_our_proxy_are_counted_apart(api_client, settings):
     assert_success(api_client.get(SMS, HTTP_X_FORWARDED_FOR="1.1.1.1, 41.59.0.2"))
 
 
-@pytest.mark.django_db
 def test_a_signed_in_user_is_counted_by_who_they_are(signed_in_client, api_client):
     for number in range(2):
         signed_in_client.get(SMS, REMOTE_ADDR=f"10.0.0.{number}")

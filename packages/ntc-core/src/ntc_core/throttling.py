@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
+from django.dispatch import Signal
 from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
 
@@ -39,10 +40,14 @@ __all__ = [
     "AddressRateThrottle",
     "ScopedRateThrottle",
     "UserRateThrottle",
+    "call_refused",
     "client_address",
     "limit_of",
     "one_spelling",
 ]
+
+#: `call_refused(sender=Limit, limit=…)`: a limit refused a call, which may be one of very many.
+call_refused = Signal()
 
 _RATE = re.compile(r"(?P<count>\d+)/(?P<units>\d*)(?P<unit>[smhd])[a-z]*")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -101,6 +106,7 @@ class _Throttle(BaseThrottle):
         if not self.verdict.is_allowed:
             # For the exception handler, which puts the fields of the limit into the answer.
             request.rate_limit_error = self.verdict.as_error()  # type: ignore[attr-defined]  # ours
+            call_refused.send(sender=Limit, limit=self.verdict.refused_by)
         return self.verdict.is_allowed
 
     def wait(self) -> float | None:

@@ -14,5 +14,5 @@ class AuthConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks and the OpenAPI description of the bearer token."""
-        from ntc_core.auth import checks, schema  # noqa: F401, PLC0415 - they register themselves
+        """Register the system checks, the audit and the OpenAPI description of the token."""
+        from ntc_core.auth import audit, checks, schema  # noqa: F401, PLC0415 - they register themselves

@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from ntc_core.auth.conf import auth_settings
 from ntc_core.auth.tokens import signing_keys
 
-__all__ = ["check_keys"]
+__all__ = ["check_keys", "check_transactions"]
 
 # HS256 wants at least as many bytes as its digest has (RFC 7518, 3.2).
 SHORTEST_KEY_BYTES = 32
@@ -44,3 +44,18 @@ def check_keys(**_: Any) -> list[CheckMessage]:
             )
         )
     return problems
+
+
+@register("security")
+def check_transactions(**_: Any) -> list[CheckMessage]:
+    """Refuse a transaction around whole requests: a refusal would be forgotten with it."""
+    return [
+        Error(
+            f"DATABASES[{alias!r}]['ATOMIC_REQUESTS'] is on: a refused sign-in or code would "
+            "take its audit event, and the try it used up, back.",
+            hint="Turn it off, and use transaction.atomic() where a service needs it.",
+            id="ntc_auth.E020",
+        )
+        for alias, options in settings.DATABASES.items()
+        if options.get("ATOMIC_REQUESTS")
+    ]

@@ -14,13 +14,14 @@ from django.contrib.auth.models import update_last_login
 from django.db import transaction
 from django.utils import timezone
 
+from ntc_core.auth.audit import record_event
 from ntc_core.auth.conf import auth_settings
 from ntc_core.auth.errors import CredentialsInvalid, TokenInvalid
+from ntc_core.auth.guards import guard_login
 from ntc_core.auth.models import AuthSession, EndReason
 from ntc_core.auth.selectors import get_live_session, subject_of
 from ntc_core.auth.tokens import Claims, hash_jti, mint, read
 from ntc_core.models import new_uid
-from ntc_core.phone import InvalidPhone, mask_email, mask_phone, parse_phone
 from ntc_core.throttling import client_address
 
 if TYPE_CHECKING:
@@ -63,12 +64,13 @@ def authenticate(
 
     Raises:
         CredentialsInvalid: the same for an unknown, an inactive and a wrong-password user.
+        RateLimited: too many tries have failed.
     """
-    user = django_auth.authenticate(request, username=identifier, password=password)
-    if user is None:
-        log.warning("auth.login.failed", extra={"identifier": _masked(identifier)})
-        raise CredentialsInvalid
-    return user
+    with guard_login(identifier=identifier, request=request):
+        user = django_auth.authenticate(request, username=identifier, password=password)
+        if user is None:
+            raise CredentialsInvalid
+        return user
 
 
 def sign_in(*, user: Any, request: HttpRequest | Request | None = None) -> SignedIn:
@@ -91,7 +93,7 @@ def sign_in(*, user: Any, request: HttpRequest | Request | None = None) -> Signe
     with transaction.atomic():
         session.save()
         update_last_login(sender=type(user), user=user)
-    log.info("auth.login.ok", extra={"session": str(session.uid), "user": subject_of(user)})
+    record_event("auth.login.ok", user=user, session=session, request=request)
     return signed_in
 
 
@@ -113,7 +115,7 @@ def refresh(*, refresh_token: str) -> SignedIn:
         expires_at__gt=now,
     ).update(refresh_jti_hash=session.refresh_jti_hash, last_used_at=now, updated_at=now)
     if not spent:
-        log.warning("auth.refresh.refused", extra={"session": str(session.uid)})
+        record_event("auth.refresh.refused", session=session, level=logging.WARNING)
         raise TokenInvalid
     log.info("auth.refresh.ok", extra={"session": str(session.uid)})
     return signed_in
@@ -158,17 +160,14 @@ def sign_out_everywhere(
     if except_session is not None:
         sessions = sessions.exclude(pk=except_session.pk)
     ended = _end(sessions, reason=reason)
-    log.info(
-        "auth.logout_all",
-        extra={"user": subject_of(user), "sessions": ended, "reason": reason.value},
-    )
+    record_event("auth.logout_all", user=user, sessions=ended, reason=reason.value)
     return ended
 
 
 def end_session(session: AuthSession, *, reason: EndReason) -> bool:
     """End this session; return whether it was still open."""
     ended = _end(AuthSession.objects.filter(pk=session.pk), reason=reason)
-    log.info("auth.logout", extra={"session": str(session.uid), "reason": reason.value})
+    record_event("auth.logout", session=session, reason=reason.value)
     return bool(ended)
 
 
@@ -236,13 +235,3 @@ def _network_of(address: str) -> str:
         return ""
     bits = 24 if ip.version == 4 else 48  # noqa: PLR2004 - IPv4
     return str(ipaddress.ip_network((ip, bits), strict=False))
-
-
-def _masked(identifier: str) -> str:
-    """Return a recognisable mask; nothing at all of what may be a password in the wrong field."""
-    if "@" in identifier:
-        return mask_email(identifier)
-    try:
-        return mask_phone(parse_phone(identifier))
-    except InvalidPhone:
-        return "***"
