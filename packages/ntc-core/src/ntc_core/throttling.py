@@ -9,7 +9,7 @@ A view names its limits; the rates are in REST_FRAMEWORK["DEFAULT_THROTTLE_RATES
     class ResetView(APIView):               # per address, and per account whatever the address
         throttle_classes = [ScopedRateThrottle]
         throttle_scope = "reset"            # {"reset": "20/min", "reset_account": "5/min"}
-        throttle_field = "identifier"       # how the body names the account
+        throttle_fields = ["identifier"]    # how the body names the account
 
 A refused call is a 429 in the error envelope with `Retry-After` and the `RateLimit` fields.
 `ntc_core.rate_limits` does the counting.
@@ -145,20 +145,22 @@ class UserRateThrottle(_Throttle):
 class ScopedRateThrottle(UserRateThrottle):
     """Count per `throttle_scope` of the view; a view without one is not limited.
 
-    A view with a `throttle_field` is limited per value of that field besides, whoever sends
-    it: its scope is the view's with `_account` behind it. A body without the field is left to
-    the view, which will refuse it.
+    A view with `throttle_fields` is limited per value of each of them besides, whoever sends
+    it: their scope is the view's with `_account` behind it. A field that is missing, or no
+    text, is left to the view, which will refuse the body.
     """
 
     def limits_of(self, request: Request, view: APIView) -> list[Limit | None]:
-        """Return the limit of the caller and, where there is a field, of its value."""
+        """Return the limit of the caller, and of whom the body names."""
         self.scope = getattr(view, "throttle_scope", "")
         if not self.scope:
             return []
         limits = super().limits_of(request, view)
-        field = getattr(view, "throttle_field", "")
-        data = request.data if field else None
-        value = data.get(field) if isinstance(data, Mapping) else None
-        if isinstance(value, str) and value:
-            limits.append(limit_of(f"{self.scope}_account", who=f"value:{one_spelling(value)}"))
+        fields = getattr(view, "throttle_fields", ())
+        body = request.data if fields else None
+        values = [body.get(field) for field in fields] if isinstance(body, Mapping) else []
+        for value in filter(None, values):
+            if isinstance(value, str):
+                who = f"value:{one_spelling(value)}"
+                limits.append(limit_of(f"{self.scope}_account", who=who))
         return limits

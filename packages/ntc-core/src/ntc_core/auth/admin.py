@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from ntc_core.auth.models import AuditEvent, AuthSession, EndReason
 from ntc_core.auth.services import end_session, sign_out_everywhere
 
-__all__ = ["AuditEventAdmin", "AuthSessionAdmin", "end_sessions_of_users"]
+__all__ = ["AuditEventAdmin", "AuthSessionAdmin", "EndSessionsMixin"]
 
 
 @admin.register(AuthSession)
@@ -57,13 +57,17 @@ class AuthSessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic i
         return False
 
 
-@admin.action(description="End every session of the selected users", permissions=["change"])
-def end_sessions_of_users(
-    modeladmin: admin.ModelAdmin[Any], request: HttpRequest, queryset: QuerySet[Any]
-) -> None:
-    """Sign these people out everywhere; put it into `actions` of the project's user admin."""
-    ended = sum(sign_out_everywhere(user=user, reason=EndReason.STAFF) for user in queryset)
-    modeladmin.message_user(request, f"{ended} sessions ended.", messages.SUCCESS)
+class EndSessionsMixin:
+    """For the project's user admin: an action that signs people out everywhere."""
+
+    @admin.action(description="End every session of the selected users", permissions=["end"])
+    def end_sessions(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Sign these people out everywhere."""
+        ended = sum(sign_out_everywhere(user=user, reason=EndReason.STAFF) for user in queryset)
+        messages.success(request, f"{ended} sessions ended.")
+
+    def has_end_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("ntc_auth.change_authsession"))
 
 
 @admin.register(AuditEvent)

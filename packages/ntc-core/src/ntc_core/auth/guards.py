@@ -37,11 +37,19 @@ __all__ = ["guard_login"]
 
 
 @contextmanager
-def guard_login(*, identifier: str, request: HttpRequest | Request | None) -> Iterator[None]:
+def guard_login(
+    *,
+    identifier: str,
+    request: HttpRequest | Request | None,
+    failure: type[Exception] = CredentialsInvalid,
+) -> Iterator[None]:
     """Count the block as one try to sign in; a block that succeeds does not count.
 
     The try is counted before it is made, so however many come at once, no more than the
     limit get to compare a password.
+
+    Args:
+        failure: what the block raises where the password is wrong.
 
     Raises:
         RateLimited: too many have failed.
@@ -53,7 +61,7 @@ def guard_login(*, identifier: str, request: HttpRequest | Request | None) -> It
         raise verdict.as_error()
     try:
         yield
-    except CredentialsInvalid:
+    except failure:
         record_event(
             "auth.login.failed",
             user=user,
@@ -68,7 +76,7 @@ def guard_login(*, identifier: str, request: HttpRequest | Request | None) -> It
 def _find_user(identifier: str) -> Any:
     """Return the account, None where there is none; one query either way."""
     try:
-        return get_user_model()._default_manager.get_by_natural_key(identifier)  # type: ignore[attr-defined]  # noqa: SLF001 - Django's name for it
+        return get_user_model()._default_manager.get_by_natural_key(identifier)  # noqa: SLF001 - Django's name for it
     except ObjectDoesNotExist:
         return None
 
