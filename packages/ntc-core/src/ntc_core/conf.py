@@ -63,8 +63,9 @@ THROTTLE_RATES: dict[str, str | None] = {
     "login_failed_device": "5/5m",  # per account and address
     "login_failed_account": "5/5m",  # per account, from addresses that never signed in to it
     "refresh": "120/min",
+    "refresh_account": "30/min",  # per session
     "register": "20/min",
-    "register_account": "5/min",
+    "register_account": "10/min",
     "reset": "20/min",
     "reset_account": "5/min",
     "verify": "30/min",

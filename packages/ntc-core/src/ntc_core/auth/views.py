@@ -18,6 +18,7 @@ from ntc_core.auth.serializers import (
     VerifyInput,
     VerifyOutput,
 )
+from ntc_core.auth.throttles import RefreshRateThrottle
 from ntc_core.errors import NotAuthenticated
 from ntc_core.response_wrapper import success_response
 from ntc_core.schema import documented_errors
@@ -53,6 +54,7 @@ class LoginView(PublicView):
 
 
 class RefreshView(PublicView):
+    throttle_classes = (RefreshRateThrottle,)
     throttle_scope = "refresh"
 
     @extend_schema(request=RefreshInput, responses=TokenPairOutput, tags=["auth"])
