@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from threading import Barrier
 from typing import Any
 
@@ -118,6 +119,13 @@ def test_parallel_requests_issue_one_code(issue, settings, has_open_code):
     assert sum(isinstance(result, OneTimeCode) for result in results) == 1
     assert sum(isinstance(result, RateLimited) for result in results) == 9
     assert OneTimeCode.objects.filter(used_at=None, superseded_at=None).count() == 1
+
+
+def test_parallel_requests_for_many_purposes_keep_the_limit_of_the_destination(issue):
+    results = at_once(*[partial(issue, purpose=f"purpose-{number}") for number in range(12)])
+
+    assert sum(isinstance(result, OneTimeCode) for result in results) == 5
+    assert sum(isinstance(result, RateLimited) for result in results) == 7
 
 
 def test_one_refresh_token_has_one_successor(person):

@@ -28,6 +28,8 @@ from ntc_core.request_id import get_request_id
 from ntc_core.throttling import call_refused
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from django.http import HttpRequest
     from rest_framework.request import Request
 
@@ -40,7 +42,8 @@ def record_event(
     event: str,
     *,
     user: Any = None,
-    session: AuthSession | None = None,
+    session: AuthSession | UUID | None = None,
+    subject: str = "",
     request: HttpRequest | Request | None = None,
     level: int = logging.INFO,
     **details: Any,
@@ -49,37 +52,31 @@ def record_event(
 
     Args:
         user: whom it concerns; the session's, if only that is given.
+        session: the session, or its uid where the row is not at hand.
+        subject: the user's public id, where the user is not at hand.
         request: where it came from; the one being answered, if none is given.
         details: further fields, masked in the log and in the row.
     """
-    if user is None and session is not None:
+    session_uid = session.uid if isinstance(session, AuthSession) else session
+    if user is None and isinstance(session, AuthSession):
         user = session.user
-    fields = dict(details)
     if user is not None:
-        fields["user"] = subject_of(user)
-    if session is not None:
-        fields["session"] = str(session.uid)
-    log.log(level, event, extra=fields)
-    _insert(_row(event, user, session, request or current_request(), details))
-
-
-def _row(
-    event: str,
-    user: Any,
-    session: AuthSession | None,
-    request: HttpRequest | Request | None,
-    details: dict[str, Any],
-) -> AuditEvent:
-    return AuditEvent(
+        subject = subject_of(user)
+    known = {"user": subject, "session": str(session_uid or "")}
+    fields = {name: value for name, value in known.items() if value}
+    log.log(level, event, extra={**details, **fields})
+    request = request or current_request()
+    row = AuditEvent(
         event=event,
         user=user,
-        subject="" if user is None else subject_of(user),
-        session_uid=None if session is None else session.uid,
+        subject=subject,
+        session_uid=session_uid,
         ip_prefix="" if request is None else network_of(client_address(request)),
         user_agent="" if request is None else user_agent_of(request),
         request_id=get_request_id(),
         details={name: mask_value(name, value) for name, value in details.items()},
     )
+    _insert(row)
 
 
 def _insert(row: AuditEvent) -> None:

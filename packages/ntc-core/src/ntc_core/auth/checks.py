@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
 
 from ntc_core.auth.conf import auth_settings
 from ntc_core.auth.tokens import signing_keys
@@ -56,6 +57,6 @@ def check_transactions(**_: Any) -> list[CheckMessage]:
             hint="Turn it off, and use transaction.atomic() where a service needs it.",
             id="ntc_auth.E020",
         )
-        for alias, options in settings.DATABASES.items()
-        if options.get("ATOMIC_REQUESTS")
+        for alias in connections
+        if connections[alias].settings_dict["ATOMIC_REQUESTS"]
     ]

@@ -146,7 +146,7 @@ def sign_out(*, refresh_token: str) -> None:
     """
     claims = read(refresh_token, token_type="refresh")  # noqa: S106 - a type, not a secret
     _end(AuthSession.objects.filter(uid=claims.session_uid), reason=EndReason.LOGOUT)
-    log.info("auth.logout", extra={"session": str(claims.session_uid)})
+    record_event("auth.logout", session=claims.session_uid, subject=claims.subject)
 
 
 def sign_out_everywhere(
