@@ -48,6 +48,12 @@ class CoreSettings(AppSettings):
     WEBHOOK_PATH_SECRET: str = ""
     #: Number of proxies in front of the service whose X-Forwarded-For entries are believed.
     TRUSTED_PROXY_COUNT: int = 0
+    #: What browsers may load for a page of ours, such as the admin; empty: no such header. Styles
+    #: in the page are Swagger UI's.
+    CONTENT_SECURITY_POLICY: str = (
+        "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+        "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
     #: Redis that counts calls for the limits; empty: the default cache's, else this process.
     THROTTLE_REDIS_URL: str = ""
 
