@@ -219,6 +219,7 @@ def test_rotation_signs_nobody_out(settings, api_client, person, algorithm, capl
     assert not any(key[:40] in caplog.text for key in lists[-1])
 
 
+@pytest.mark.django_db
 def test_rotation_rewrites_the_file_and_guards_the_old_key(tmp_path: Path):
     file = tmp_path / "keys"
     file.write_text(f"{SECRET}\n")
@@ -241,6 +242,7 @@ def test_rotation_rewrites_the_file_and_guards_the_old_key(tmp_path: Path):
     assert list(tmp_path.iterdir()) == [file]
 
 
+@pytest.mark.django_db
 def test_rotation_says_what_is_wrong(tmp_path: Path):
     file = tmp_path / "keys"
     with pytest.raises(CommandError, match="cannot be read"):

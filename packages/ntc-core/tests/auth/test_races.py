@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from threading import Barrier
 from typing import Any
 
@@ -131,6 +132,13 @@ def test_parallel_requests_issue_one_code(issue, settings, has_open_code):
     assert sum(isinstance(result, OneTimeCode) for result in results) == 1
     assert sum(isinstance(result, RateLimited) for result in results) == 9
     assert OneTimeCode.objects.filter(used_at=None, superseded_at=None).count() == 1
+
+
+def test_parallel_requests_for_many_purposes_keep_the_limit_of_the_destination(issue):
+    results = at_once(*[partial(issue, purpose=f"purpose-{number}") for number in range(12)])
+
+    assert sum(isinstance(result, OneTimeCode) for result in results) == 5
+    assert sum(isinstance(result, RateLimited) for result in results) == 7
 
 
 def test_losers_who_wait_for_the_winner_get_its_tokens(person):

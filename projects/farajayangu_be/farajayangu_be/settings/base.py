@@ -116,7 +116,7 @@ USE_I18N = True
 CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS")
 # Front ends of the same site may keep their session in cookies (docs/decisions/0007).
 CORS_ALLOW_CREDENTIALS = True
-CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After"]
+CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy"]
 CORS_ALLOW_HEADERS = [
     "accept",
     "accept-language",
@@ -139,18 +139,13 @@ STORAGES = {
 
 # How many proxies stand in front of us; only their X-Forwarded-* entries are believed.
 NTC_TRUSTED_PROXY_COUNT = env.whole_number("TRUSTED_PROXY_COUNT", default=0)
-REST_FRAMEWORK = {
-    **rest_framework_defaults(),
-    # Per caller. Many phones share one address of their network, so none of these is narrow;
-    # guessing a code or a password is limited per account besides.
-    "DEFAULT_THROTTLE_RATES": {
-        "login": "20/min",
-        "refresh": "60/min",
-        "register": "20/min",
-        "verify": "20/min",
-        "subscribe": "20/min",
-    },
-}
+REST_FRAMEWORK = rest_framework_defaults()
+REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] |= {"subscribe": "20/min"}
+
+# Codes cost money. Many phones share one address of their network, and few of our people have
+# a number of another country.
+NTC_CODES_PER_ADDRESS_PER_HOUR = 100
+NTC_CODES_PER_COUNTRY_PER_DAY = {"+255": 20_000, "+": 50}
 
 # --- Logs -------------------------------------------------------------------------------
 

@@ -16,8 +16,8 @@ class AuthConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks and the OpenAPI description; keep the cache true."""
-        from ntc_core.auth import checks, schema  # noqa: F401, PLC0415 - they register themselves
+        """Register the checks, the audit and the OpenAPI description; keep the cache true."""
+        from ntc_core.auth import audit, checks, schema  # noqa: F401, PLC0415 - they register themselves
         from ntc_core.auth.session_cache import forget_user  # noqa: PLC0415 - needs the models
 
         user_model = get_user_model()

@@ -8,12 +8,13 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
 
 from ntc_core.auth.conf import auth_settings
 from ntc_core.auth.keys import Key
 from ntc_core.auth.tokens import keyring
 
-__all__ = ["check_keys", "check_session_cache"]
+__all__ = ["check_keys", "check_session_cache", "check_transactions"]
 
 # HS256 wants at least as many bytes as its digest has (RFC 7518, 3.2).
 SHORTEST_KEY_BYTES = 32
@@ -49,6 +50,21 @@ def check_keys(**_: Any) -> list[CheckMessage]:
     if _repeats(keys):
         problems.append(Error("NTC_JWT_KEYS has a key twice.", id="ntc_auth.E005"))
     return problems
+
+
+@register("security")
+def check_transactions(**_: Any) -> list[CheckMessage]:
+    """Refuse a transaction around whole requests: a refusal would be forgotten with it."""
+    return [
+        Error(
+            f"DATABASES[{alias!r}]['ATOMIC_REQUESTS'] is on: a refused sign-in or code would "
+            "take its audit event, and the try it used up, back.",
+            hint="Turn it off, and use transaction.atomic() where a service needs it.",
+            id="ntc_auth.E020",
+        )
+        for alias in connections
+        if connections[alias].settings_dict["ATOMIC_REQUESTS"]
+    ]
 
 
 @register("security")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ntc_core.conf import AppSettings, core_settings
 
 __all__ = ["AuthSettings", "auth_settings"]
 
 MINUTE = 60
-DAY = 24 * 60 * MINUTE
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
 
 
 class AuthSettings(AppSettings):
@@ -47,6 +50,15 @@ class AuthSettings(AppSettings):
     CODE_RESEND_SECONDS: int = 60
     #: Codes for one phone or email address within an hour, whatever they are for.
     CODES_PER_HOUR: int = 5
+    CODES_PER_DAY: int = 10
+    #: Codes that one client address may ask for within an hour.
+    CODES_PER_ADDRESS_PER_HOUR: int = 20
+    #: Codes by SMS to one country within a day, by the longest prefix that fits, such as
+    #: {"+255": 20_000, "+": 50}; a country without a prefix has no limit of its own.
+    CODES_PER_COUNTRY_PER_DAY: Mapping[str, int] = {}
+
+    #: How long staff can read what happened to sign-ins.
+    AUDIT_KEEP_DAYS: int = 365
 
     #: Dotted path of the serializer that shows the signed-in user.
     USER_SERIALIZER: str = "ntc_core.auth.serializers.UserOutput"

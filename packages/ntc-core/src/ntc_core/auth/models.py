@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -14,7 +15,14 @@ from django.utils import timezone
 
 from ntc_core.models import BaseModel
 
-__all__ = ["AuthSession", "EndReason", "OneTimeCode", "RefreshRecord", "new_nonce"]
+__all__ = [
+    "AuditEvent",
+    "AuthSession",
+    "EndReason",
+    "OneTimeCode",
+    "RefreshRecord",
+    "new_nonce",
+]
 
 
 class EndReason(models.TextChoices):
@@ -126,3 +134,67 @@ class OneTimeCode(BaseModel):
         """Tell whether the right digits would be accepted at that moment."""
         is_open = self.used_at is None and self.superseded_at is None
         return is_open and self.expires_at > at and self.tries < self.max_tries
+
+
+class AuditQuerySet(models.QuerySet["AuditEvent"]):
+    """Rows are added, read and, when they are old, purged."""
+
+    def update(self, **_: Any) -> int:
+        raise TypeError("An audit event is never changed.")
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        raise TypeError("An audit event is never deleted; the recurring job purges old ones.")
+
+    def purge(self, *, before: datetime, batch: int) -> int:
+        """Remove up to `batch` of the oldest rows; return how many there were."""
+        old = self.filter(created_at__lt=before).order_by("created_at")
+        keys = list(old.values_list("pk", flat=True)[:batch])
+        # Without the collector, which looks for rows that point here: none does.
+        return self.filter(pk__in=keys)._raw_delete(self.db)  # noqa: SLF001 - and delete() refuses
+
+
+class AuditEvent(models.Model):
+    """Something that happened to somebody's sign-in; written once, for staff to read."""
+
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    event = models.CharField(max_length=60)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        db_index=False,  # the index with the time begins with it
+    )
+    # Outlives the user.
+    subject = models.CharField(max_length=64, blank=True, help_text="The user's public id.")
+    session_uid = models.UUIDField(null=True)
+    ip_prefix = models.CharField(max_length=43, blank=True, help_text="Network of the caller.")
+    user_agent = models.CharField(max_length=200, blank=True)
+    request_id = models.CharField(max_length=64, blank=True)
+    details = models.JSONField(default=dict, help_text="Secrets and people are masked.")
+
+    objects = AuditQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["created_at"], name="ntc_auth_audit_created"),
+            models.Index(fields=["user", "-created_at"], name="ntc_auth_audit_user"),
+            models.Index(fields=["event", "-created_at"], name="ntc_auth_audit_event"),
+            models.Index(
+                fields=["session_uid"],
+                name="ntc_auth_audit_session",
+                condition=models.Q(session_uid__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.event
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Add the row; there is no changing it."""
+        if not self._state.adding:
+            raise TypeError("An audit event is never changed.")
+        super().save(*args, **kwargs)
+
+    def delete(self, *_: Any, **__: Any) -> tuple[int, dict[str, int]]:
+        raise TypeError("An audit event is never deleted; the recurring job purges old ones.")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from ntc_core.auth.conf import DAY, auth_settings
-from ntc_core.auth.models import AuthSession, OneTimeCode, RefreshRecord
+from ntc_core.auth.models import AuditEvent, AuthSession, OneTimeCode, RefreshRecord
 from ntc_core.outbox import job
 
 __all__ = ["purge"]
@@ -43,8 +43,16 @@ def purge() -> None:
         ),
         "sessions": _delete_in_batches(sessions),
         "codes": _delete_in_batches(OneTimeCode.objects.filter(expires_at__lt=cutoff)),
+        "events": _purge_events(before=now - timedelta(days=auth_settings.AUDIT_KEEP_DAYS)),
     }
     log.info("auth.purged", extra=removed)
+
+
+def _purge_events(*, before: datetime) -> int:
+    removed = 0
+    while batch := AuditEvent.objects.all().purge(before=before, batch=BATCH):
+        removed += batch
+    return removed
 
 
 def _delete_in_batches(rows: QuerySet[Any]) -> int:

@@ -34,6 +34,7 @@ from ntc_core.auth.serializers import (
     VerifyInput,
     VerifyOutput,
 )
+from ntc_core.auth.throttles import RefreshRateThrottle
 from ntc_core.auth.tokens import read
 from ntc_core.auth.transport import (
     Presented,
@@ -105,6 +106,7 @@ class LoginView(PublicView):
 # A stolen session stays ended though the answer is an error.
 @method_decorator(transaction.non_atomic_requests, name="dispatch")
 class RefreshView(PublicView):
+    throttle_classes = (RefreshRateThrottle,)
     throttle_scope = "refresh"
 
     @extend_schema(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
+from ntc_core.auth.audit import record_event
 from ntc_core.auth.models import AuthSession, EndReason
-from ntc_core.auth.selectors import subject_of
 from ntc_core.auth.session_cache import forget_sessions
 from ntc_core.auth.tokens import read
 
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 __all__ = ["end_session", "end_sessions", "sign_out", "sign_out_everywhere"]
-
-log = logging.getLogger(__name__)
 
 
 def sign_out(*, refresh_token: str, reason: EndReason = EndReason.LOGOUT) -> None:
@@ -30,7 +27,12 @@ def sign_out(*, refresh_token: str, reason: EndReason = EndReason.LOGOUT) -> Non
     """
     claims = read(refresh_token, token_type="refresh")  # noqa: S106 - a type, not a secret
     end_sessions(AuthSession.objects.filter(uid=claims.session_uid), reason=reason)
-    log.info("auth.logout", extra={"session": str(claims.session_uid), "reason": reason.value})
+    record_event(
+        "auth.logout",
+        session=claims.session_uid,
+        subject=claims.subject,
+        reason=reason.value,
+    )
 
 
 def sign_out_everywhere(
@@ -44,17 +46,14 @@ def sign_out_everywhere(
     if except_session is not None:
         sessions = sessions.exclude(pk=except_session.pk)
     ended = end_sessions(sessions, reason=reason)
-    log.info(
-        "auth.logout_all",
-        extra={"user": subject_of(user), "sessions": ended, "reason": reason.value},
-    )
+    record_event("auth.logout_all", user=user, sessions=ended, reason=reason.value)
     return ended
 
 
 def end_session(session: AuthSession, *, reason: EndReason) -> bool:
     """End this session; return whether it was still open."""
     ended = end_sessions(AuthSession.objects.filter(pk=session.pk), reason=reason)
-    log.info("auth.logout", extra={"session": str(session.uid), "reason": reason.value})
+    record_event("auth.logout", session=session, reason=reason.value)
     return bool(ended)
 
 

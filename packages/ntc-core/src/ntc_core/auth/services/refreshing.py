@@ -15,6 +15,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from ntc_core.auth.audit import record_event
 from ntc_core.auth.conf import auth_settings
 from ntc_core.auth.errors import TokenInvalid
 from ntc_core.auth.models import AuthSession, EndReason, RefreshRecord
@@ -160,10 +161,9 @@ def _end_stolen(session: AuthSession) -> None:
     with transaction.atomic(durable=True):
         if not end_sessions(AuthSession.objects.filter(pk=session.pk), reason=EndReason.REUSE):
             return
-        fields = {"session": str(session.uid), "user": subject_of(session.user)}
-        log.warning("auth.refresh.reuse", extra=fields)
+        record_event("auth.refresh.reuse", session=session, level=logging.WARNING)
         try:
             with transaction.atomic():
                 refresh_reused.send(sender=AuthSession, session=session)
         except Exception:  # whatever a receiver does, the session must end
-            log.exception("auth.refresh.reuse_untold", extra=fields)
+            log.exception("auth.refresh.reuse_untold", extra={"session": str(session.uid)})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-import logging
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,15 +11,16 @@ from django.contrib.auth.models import update_last_login
 from django.db import transaction
 from django.utils import timezone
 
+from ntc_core.auth.audit import record_event
 from ntc_core.auth.conf import auth_settings
 from ntc_core.auth.errors import CredentialsInvalid, TokenInvalid
+from ntc_core.auth.guards import guard_login
 from ntc_core.auth.models import AuthSession
-from ntc_core.auth.selectors import find_record, get_live_session, require_live, subject_of
+from ntc_core.auth.selectors import find_record, get_live_session, require_live
 from ntc_core.auth.services.refreshing import SignedIn, new_record, tokens_of
 from ntc_core.auth.tokens import Claims, new_jti, read
+from ntc_core.client import client_address, network_of, user_agent_of
 from ntc_core.models import new_uid
-from ntc_core.phone import InvalidPhone, mask_email, mask_phone, parse_phone
-from ntc_core.throttling import client_address
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from rest_framework.request import Request
 
 __all__ = ["authenticate", "sign_in", "verify_token"]
-
-log = logging.getLogger(__name__)
 
 
 def authenticate(
@@ -43,12 +40,13 @@ def authenticate(
 
     Raises:
         CredentialsInvalid: the same for an unknown, an inactive and a wrong-password user.
+        RateLimited: too many tries have failed.
     """
-    user = django_auth.authenticate(request, username=identifier, password=password)
-    if user is None:
-        log.warning("auth.login.failed", extra={"identifier": _masked(identifier)})
-        raise CredentialsInvalid
-    return user
+    with guard_login(identifier=identifier, request=request):
+        user = django_auth.authenticate(request, username=identifier, password=password)
+        if user is None:
+            raise CredentialsInvalid
+        return user
 
 
 def sign_in(*, user: Any, request: HttpRequest | Request | None = None) -> SignedIn:
@@ -76,7 +74,7 @@ def sign_in(*, user: Any, request: HttpRequest | Request | None = None) -> Signe
         record.session = session
         record.save(force_insert=True)
         update_last_login(sender=type(user), user=user)
-    log.info("auth.login.ok", extra={"session": str(session.uid), "user": subject_of(user)})
+    record_event("auth.login.ok", user=user, session=session, request=request)
     return signed_in
 
 
@@ -111,27 +109,7 @@ def _device_of(request: HttpRequest | Request | None) -> dict[str, str]:
     """Return what helps people recognise their device, and no more than that."""
     if request is None:
         return {}
-    user_agent = request.META.get("HTTP_USER_AGENT", "")
     return {
-        "user_agent": "".join(filter(str.isprintable, user_agent))[:200],
-        "ip_prefix": _network_of(client_address(request)),
+        "user_agent": user_agent_of(request),
+        "ip_prefix": network_of(client_address(request)),
     }
-
-
-def _network_of(address: str) -> str:
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return ""
-    bits = 24 if ip.version == 4 else 48  # noqa: PLR2004 - IPv4
-    return str(ipaddress.ip_network((ip, bits), strict=False))
-
-
-def _masked(identifier: str) -> str:
-    """Return a recognisable mask; nothing at all of what may be a password in the wrong field."""
-    if "@" in identifier:
-        return mask_email(identifier)
-    try:
-        return mask_phone(parse_phone(identifier))
-    except InvalidPhone:
-        return "***"

@@ -11,7 +11,6 @@ JWT_KEYS_FILE names is rewritten.
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from pathlib import Path
@@ -20,13 +19,12 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from ntc_core.auth.audit import record_event
 from ntc_core.auth.conf import DAY, auth_settings
 from ntc_core.auth.keys import ALGORITHMS, make_key, parse_keys
 from ntc_core.auth.tokens import signing_keys
 
 __all__ = ["Command"]
-
-log = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
@@ -54,7 +52,7 @@ class Command(BaseCommand):
             _write(file, value + "\n")
         else:
             self.stdout.write(value)
-        log.info("auth.keys.rotated", extra={"step": step, "kids": kids})
+        record_event("auth.keys.rotated", step=step, kids=kids)
         self.stderr.write(f"Signs: {kids[0]}. Verify: {', '.join(kids)}. Deploy this list now.")
 
 
