@@ -135,6 +135,17 @@ def test_only_the_routes_of_staff_ask_for_more_than_a_sign_in():
     assert asking == set(STAFF)
 
 
+def test_what_changes_something_answers_no_get():
+    """A link or an image of another page can make a browser send a GET, and nothing else."""
+    both = {
+        path
+        for path, callback in patterns(get_resolver())
+        if path in PUBLIC and hasattr(callback.cls, "post") and hasattr(callback.cls, "get")
+    }
+
+    assert both == set()
+
+
 def test_development_screens_need_debug():
     assert settings.DEBUG is False
     assert not [path for path, _ in patterns(get_resolver()) if path.startswith("dev/")]

@@ -7,6 +7,7 @@ variable is listed in `.env.example`. `dev.py` and `prod.py` decide the rest.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ntc_core.conf import rest_framework_defaults, spectacular_defaults
 from ntc_payments.types import PaymentMethod
@@ -91,14 +92,21 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 5
 # --- People -----------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "accounts.User"
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+_DJANGO = "django.contrib.auth.password_validation"
+AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
+    {
+        "NAME": f"{_DJANGO}.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ["email", "phone", "full_name"]},
+    },
+    {"NAME": f"{_DJANGO}.MinimumLengthValidator"},
+    # Twenty thousand passwords that were found in breaches most often.
+    {"NAME": f"{_DJANGO}.CommonPasswordValidator"},
+    # Digits alone are a phone number or a date.
+    {"NAME": f"{_DJANGO}.NumericPasswordValidator"},
+    {
+        "NAME": "apps.accounts.password_validation.OurWordsValidator",
+        "OPTIONS": {"words": ["farajayangu", "faraja", "yangu", "nexent", "admin", "support"]},
+    },
 ]
 
 # --- Language and time ------------------------------------------------------------------

@@ -85,6 +85,11 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_HSTS_PRELOAD = True
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
+# The admin's. No sub-domain can plant a cookie with this prefix; no third one is written.
+SESSION_COOKIE_NAME = "__Host-admin_session"
+CSRF_COOKIE_NAME = "__Host-admin_csrf"
+CSRF_COOKIE_HTTPONLY = True
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
 # --- The API's document -----------------------------------------------------------------
 
