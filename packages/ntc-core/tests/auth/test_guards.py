@@ -10,6 +10,7 @@ import time_machine
 from django.db import connection
 from ntc_core import rate_limits
 from ntc_core.auth import services
+from ntc_core.auth.cookies import cookie_name
 from ntc_core.auth.errors import CredentialsInvalid
 from ntc_core.auth.models import AuditEvent
 from ntc_core.errors import RateLimited
@@ -231,3 +232,15 @@ def test_the_refusal_describes_the_limit(api_client, person):
     assert answer.headers["RateLimit-Policy"] == '"login_failed_device";q=5;w=300'
     assert answer.headers["RateLimit"].startswith('"login_failed_device";r=0;t=')
     assert "asha" not in str(body)
+
+
+def test_a_session_in_cookies_is_counted_too(api_client, signed_in, settings):
+    settings.REST_FRAMEWORK = {
+        **settings.REST_FRAMEWORK,
+        "DEFAULT_THROTTLE_RATES": {"refresh_account": "1/min"},
+    }
+    api_client.cookies[cookie_name("refresh")] = signed_in.refresh
+
+    answers = [api_client.post(REFRESH, REMOTE_ADDR=f"6.6.{number}.1") for number in range(2)]
+
+    assert [answer.status_code for answer in answers] == [403, 429]
