@@ -226,6 +226,22 @@ def test_staff_read_events_and_search_them(staff_client):
     assert "hello" in staff_client.get(f"{PAGE}{row.pk}/change/").content.decode()
 
 
+def test_staff_see_who_it_was_masked_and_by_id_when_they_are_gone(staff_client):
+    phone = "+255712345678"
+    owner = User.objects.create_user(username=phone)
+    record_event("shop.note", user=owner)
+    row = AuditEvent.objects.get(event="shop.note")
+    pages = [PAGE, f"{PAGE}{row.pk}/change/"]
+
+    seen = "".join(staff_client.get(page).content.decode() for page in pages)
+    owner.delete()
+    afterwards = [staff_client.get(page).content.decode() for page in pages]
+
+    assert "+2557****678" in seen
+    assert phone not in seen
+    assert all(row.subject in page for page in afterwards)
+
+
 @pytest.mark.parametrize("path", ["add/", "{pk}/delete/"])
 def test_nobody_adds_or_deletes_an_event_in_the_admin(staff_client, path):
     User.objects.update(is_superuser=True)

@@ -8,7 +8,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from ntc_core.admin import ReadOnlyRows
+from ntc_core.admin import ReadOnlyRows, masked_link
 from ntc_core.auth.models import AuditEvent, AuthSession, EndReason
 from ntc_core.auth.services import end_session, sign_out_everywhere
 
@@ -66,10 +66,16 @@ class EndSessionsMixin:
 class AuditEventAdmin(ReadOnlyRows, admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     """What happened, newest first. Reading is all there is."""
 
-    list_display = ("created_at", "event", "user", "ip_prefix", "session_uid", "request_id")
+    list_display = ("created_at", "event", "person", "ip_prefix", "session_uid", "request_id")
+    fields = (*list_display, "user_agent", "details")
     list_filter = ("event", "created_at")
     list_select_related = ("user",)
     search_fields = ("subject", "session_uid", "request_id")
     ordering = ("-created_at",)
     # The exact number is a scan of a table that only grows.
     show_full_result_count = False
+
+    @admin.display(description="user")
+    def person(self, event: AuditEvent) -> str:
+        """Name the user, masked; their public id outlives them."""
+        return event.subject if event.user is None else masked_link(event.user)
