@@ -117,14 +117,14 @@ ALWAYS = {"400", "401", "406", "500"}
     ("path", "method", "expected"),
     [
         ("/hello/", "get", {"200"} | ALWAYS),
-        ("/hello/", "post", {"202", "411", "413", "415"} | ALWAYS),
+        ("/hello/", "post", {"202", "403", "411", "413", "415"} | ALWAYS),
         ("/secret/", "get", {"200"} | ALWAYS),
         ("/staff/", "get", {"200", "403", "409"} | ALWAYS),
         ("/shops/", "get", {"200", "404"} | ALWAYS),
-        ("/shops/", "post", {"201", "411", "413", "415"} | ALWAYS),
+        ("/shops/", "post", {"201", "403", "411", "413", "415"} | ALWAYS),
         ("/shops/{uid}/", "get", {"200", "404"} | ALWAYS),
-        ("/shops/{uid}/", "patch", {"200", "404", "411", "413", "415"} | ALWAYS),
-        ("/shops/{uid}/", "delete", {"204", "404"} | ALWAYS),
+        ("/shops/{uid}/", "patch", {"200", "403", "404", "411", "413", "415"} | ALWAYS),
+        ("/shops/{uid}/", "delete", {"204", "403", "404"} | ALWAYS),
         ("/all-shops/", "get", {"200"} | ALWAYS),
         ("/throttled/", "get", {"200", "429"} | ALWAYS),
     ],
@@ -156,9 +156,10 @@ def test_headers_are_documented(document):
 
 
 def test_operations_say_how_to_sign_in(document):
-    (name,) = document["components"]["securitySchemes"]
-
-    assert document["paths"][f"{API}/secret/"]["get"]["security"] == [{name: []}]
+    assert document["paths"][f"{API}/secret/"]["get"]["security"] == [
+        {"bearer": []},
+        {"accessCookie": []},
+    ]
 
 
 def test_page_parameters_say_what_is_accepted(document):
@@ -234,7 +235,13 @@ def test_a_view_with_cookies_can_fail_the_csrf_check():
         def get(self, request):
             """Only documented."""
 
-    assert "403" in document_of(Cookies)["paths"]["/x/"]["get"]["responses"]
+        @extend_schema(request=None, responses=HelloOutput, auth=[])
+        def post(self, request):
+            """Only documented."""
+
+    operations = document_of(Cookies)["paths"]["/x/"]
+    assert "403" in operations["post"]["responses"]
+    assert "403" not in operations["get"]["responses"]
 
 
 def document_of(view):

@@ -18,6 +18,7 @@ api_v1 = [
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include(api_v1)),
+    path(".well-known/", include("ntc_core.auth.jwks_urls")),
     path("health/", include("ntc_core.health.urls")),
     path("admin/", admin.site.urls),
     *schema_urls,

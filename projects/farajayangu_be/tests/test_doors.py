@@ -6,9 +6,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from django.urls import URLPattern, URLResolver, get_resolver
-from rest_framework.permissions import AllowAny
+from ntc_core.testing import assert_error
+from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.views import APIView
 
 from .processes import PROJECT_DIR
@@ -20,6 +24,7 @@ PUBLIC = {
     "api/v1/accounts/register/",
     "api/v1/accounts/verify/",
     "api/v1/accounts/verify/resend/",
+    "api/v1/auth/csrf/",  # known by the cookies
     "api/v1/auth/login/",
     "api/v1/auth/logout/",  # a refresh token is proof enough
     "api/v1/auth/logout-all/",  # likewise
@@ -31,11 +36,18 @@ PUBLIC = {
 }
 #: Not views of REST framework: they prove their callers in their own way, or answer everybody.
 OTHER = {
+    ".well-known/jwks.json",
     "admin/",
     "api/v1/webhooks/payments/<str:provider>/",
     "health/live/",
     "health/ready/",
 }
+
+#: What signed-in people may call only with this permission, as members of staff.
+STAFF = {"api/v1/payments/<uuid:uid>/timeline/": "ntc_payments.view_paymentevent"}
+
+METHODS = ("get", "post", "put", "patch", "delete")
+ANYBODY = "01999999-9999-7999-8999-999999999999"
 
 VARIABLE = re.compile(r'env(?:\.\w+\(\s*|, )"([A-Z][A-Z0-9_]+)"')
 
@@ -63,6 +75,75 @@ def test_who_may_call_what_without_a_sign_in():
 
     assert public == PUBLIC
     assert other == OTHER
+
+
+def doors() -> list[tuple[str, str]]:
+    """Return every closed route of REST framework with each method it knows."""
+    return sorted(
+        (path, method)
+        for path, callback in patterns(get_resolver())
+        if path not in PUBLIC | OTHER
+        for method in METHODS
+        if hasattr(callback.cls, method)
+    )
+
+
+def url_of(path: str) -> str:
+    """Return an address the route takes."""
+    return "/" + re.sub(r"<\w+:\w+>", ANYBODY, path)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("path", "method"), doors())
+def test_a_stranger_is_asked_to_sign_in(api_client, path, method):
+    answer = getattr(api_client, method)(url_of(path), {})
+
+    assert_error(answer, 401, code="not_authenticated")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("path", "method"), doors())
+def test_a_customer_is_let_in_everywhere_but_where_staff_work(signed_in_client, path, method):
+    answer = getattr(signed_in_client, method)(url_of(path), {})
+
+    assert answer.status_code != 401
+    assert (answer.status_code == 403) == (path in STAFF)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", sorted(STAFF))
+def test_staff_need_the_permission_and_the_permission_needs_staff(user, signed_in_client, path):
+    app_label, _, codename = STAFF[path].partition(".")
+    permission = Permission.objects.get(content_type__app_label=app_label, codename=codename)
+
+    statuses = []
+    for is_staff, permissions in ((True, []), (False, [permission]), (True, [permission])):
+        get_user_model().objects.filter(pk=user.pk).update(is_staff=is_staff)
+        user.user_permissions.set(permissions)
+        statuses.append(signed_in_client.get(url_of(path)).status_code)
+
+    assert statuses == [403, 403, 404]
+
+
+def test_only_the_routes_of_staff_ask_for_more_than_a_sign_in():
+    asking = {
+        path
+        for path, callback in patterns(get_resolver())
+        if path not in PUBLIC | OTHER and set(callback.cls.permission_classes) != {IsAuthenticated}
+    }
+
+    assert asking == set(STAFF)
+
+
+def test_what_changes_something_answers_no_get():
+    """A link or an image of another page can make a browser send a GET, and nothing else."""
+    both = {
+        path
+        for path, callback in patterns(get_resolver())
+        if path in PUBLIC and hasattr(callback.cls, "post") and hasattr(callback.cls, "get")
+    }
+
+    assert both == set()
 
 
 def test_development_screens_need_debug():

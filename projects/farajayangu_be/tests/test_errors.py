@@ -189,6 +189,36 @@ def test_only_the_named_front_ends_may_call_from_a_browser(prod_client, origin, 
         assert "idempotency-key" in answer.headers["Access-Control-Allow-Headers"]
 
 
+@pytest.mark.postgres
+@pytest.mark.redis
+@pytest.mark.parametrize("path", ["/admin/login/", "/api/v1/plans/", "/api/v1/nothing/"])
+def test_every_answer_in_production_tells_browsers_to_be_careful(prod_client, path):
+    headers = prod_client.get(path).headers
+
+    hsts = dict(part.strip().partition("=")[::2] for part in
+                headers["Strict-Transport-Security"].split(";"))  # fmt: skip
+    assert int(hsts["max-age"]) >= 365 * 24 * 60 * 60
+    assert "includeSubDomains" in hsts
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+
+
+@pytest.mark.postgres
+@pytest.mark.redis
+def test_the_cookies_of_the_admin_cannot_be_planted(prod_client):
+    cookies = prod_client.get("/admin/login/").headers.get_list("Set-Cookie")
+
+    assert cookies
+    for cookie in cookies:
+        assert cookie.startswith("__Host-admin_")
+        assert "Secure" in cookie
+        assert "HttpOnly" in cookie
+        assert "SameSite=Lax" in cookie
+        assert "Path=/" in cookie
+        assert "Domain" not in cookie
+
+
 def test_a_front_end_in_development_may_call_from_any_local_port(debug_client):
     answer = debug_client.get("/api/v1/plans/", headers={"Origin": "http://localhost:5173"})
 

@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings as django_settings
 
 __all__ = [
+    "THROTTLE_RATES",
     "AppSettings",
     "CoreSettings",
     "core_settings",
@@ -47,9 +48,36 @@ class CoreSettings(AppSettings):
     WEBHOOK_PATH_SECRET: str = ""
     #: Number of proxies in front of the service whose X-Forwarded-For entries are believed.
     TRUSTED_PROXY_COUNT: int = 0
+    #: What browsers may load for a page of ours, such as the admin; empty: no such header. Styles
+    #: in the page are Swagger UI's.
+    CONTENT_SECURITY_POLICY: str = (
+        "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+        "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
+    #: Redis that counts calls for the limits; empty: the default cache's, else this process.
+    THROTTLE_REDIS_URL: str = ""
 
 
 core_settings = CoreSettings()
+
+#: The scopes of ntc_core.auth and of sign-up. Those per address are wide, because many phones
+#: of one mobile network share one; docs/decisions/0010 says who is counted by which. A project
+#: may change each in DEFAULT_THROTTLE_RATES, where it adds its own.
+THROTTLE_RATES: dict[str, str | None] = {
+    "login": "30/min",
+    "login_failed": "10/min",  # per address
+    "login_failed_device": "5/5m",  # per account and address
+    "login_failed_account": "5/5m",  # per account, from addresses that never signed in to it
+    "refresh": "120/min",
+    "refresh_account": "30/min",  # per session
+    "register": "20/min",
+    "register_account": "10/min",
+    "reset": "20/min",
+    "reset_account": "5/min",
+    "verify": "30/min",
+    "verify_account": "10/min",
+    "password_change": "5/5m",
+}
 
 
 def rest_framework_defaults() -> dict[str, Any]:
@@ -66,14 +94,7 @@ def rest_framework_defaults() -> dict[str, Any]:
         "DEFAULT_PAGINATION_CLASS": "ntc_core.pagination.StandardResultsSetPagination",
         "DEFAULT_SCHEMA_CLASS": "ntc_core.schema.AutoSchema",
         "DEFAULT_THROTTLE_CLASSES": [],
-        # The scopes of ntc_core.auth and of sign-up, per address: many phones of one mobile
-        # network share one. A project may change them, and adds its own.
-        "DEFAULT_THROTTLE_RATES": {
-            "login": "30/min",
-            "refresh": "120/min",
-            "register": "20/min",
-            "verify": "30/min",
-        },
+        "DEFAULT_THROTTLE_RATES": dict(THROTTLE_RATES),
         "EXCEPTION_HANDLER": "ntc_core.exceptions.exception_handler",
         "LIST_SERIALIZER_ERRORS_AS_DICT": True,
         "TEST_REQUEST_DEFAULT_FORMAT": "json",

@@ -106,6 +106,8 @@ class RateLimited(NtcError):
     ) -> None:
         super().__init__(message, code=code, attr=attr)
         self.retry_after_seconds = retry_after_seconds
+        #: Further response headers that describe the limit.
+        self.headers: dict[str, str] = {}
 
 
 class Unavailable(NtcError):

@@ -73,6 +73,8 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response | 
         if header := getattr(translated, "auth_header", None):
             headers["WWW-Authenticate"] = header
         if wait := getattr(translated, "wait", None):
+            refusal = getattr(context.get("request"), "rate_limit_error", None)
+            headers |= refusal.headers if refusal is not None else {}
             headers["Retry-After"] = str(max(1, math.ceil(wait)))
 
     from rest_framework.views import set_rollback  # noqa: PLC0415 - see above
@@ -208,7 +210,7 @@ def _as_http_response(envelope: Envelope, status: int) -> HttpResponse:
 
 def _headers_of(error: NtcError, *, authenticate: str) -> dict[str, str]:
     if isinstance(error, RateLimited):
-        return {"Retry-After": str(max(1, math.ceil(error.retry_after_seconds)))}
+        return {**error.headers, "Retry-After": str(max(1, math.ceil(error.retry_after_seconds)))}
     if error.http_status == HTTPStatus.UNAUTHORIZED:
         return {"WWW-Authenticate": authenticate}
     return {}

@@ -27,6 +27,8 @@ from django.urls import is_valid_path
 from django.utils.functional import LazyObject, empty
 from rest_framework.views import APIView
 
+from ntc_core.client import bind_request
+from ntc_core.conf import core_settings
 from ntc_core.errors import NtcError
 from ntc_core.exceptions import json_error, json_error_of, wants_envelope
 from ntc_core.request_id import bind_request_id, new_request_id
@@ -79,23 +81,24 @@ class RequestIdMiddleware(_Middleware):
 
     An `X-Request-ID` that comes in is kept if it is 8 to 64 letters, digits, dots, underscores
     or hyphens; anything else is replaced by a new UUIDv7, because the id is written to logs.
+
+    Outermost, it also sees every response: each tells browsers to guess no content type and
+    (NTC_CONTENT_SECURITY_POLICY) to load nothing from elsewhere.
     """
 
     def answer(self, request: HttpRequest) -> HttpResponseBase:
         """Bind the id for the time of the request."""
         request_id = _request_id_of(request)
-        with bind_request_id(request_id):
+        with bind_request_id(request_id), bind_request(request):
             response = cast("HttpResponseBase", self.get_response(request))
-        response.headers[REQUEST_ID_HEADER] = request_id
-        return response
+        return _finished(response, request_id)
 
     async def answer_async(self, request: HttpRequest) -> HttpResponseBase:
         """Do the same under ASGI."""
         request_id = _request_id_of(request)
-        with bind_request_id(request_id):
+        with bind_request_id(request_id), bind_request(request):
             response = cast("HttpResponseBase", await self.get_response(request))
-        response.headers[REQUEST_ID_HEADER] = request_id
-        return response
+        return _finished(response, request_id)
 
 
 class RequestLogMiddleware(_Middleware):
@@ -160,6 +163,14 @@ class EnvelopeErrorsMiddleware(_Middleware):
 def _request_id_of(request: HttpRequest) -> str:
     given = request.headers.get(REQUEST_ID_HEADER, "")
     return given if _ACCEPTED_REQUEST_ID.fullmatch(given) else new_request_id()
+
+
+def _finished(response: HttpResponseBase, request_id: str) -> HttpResponseBase:
+    response.headers[REQUEST_ID_HEADER] = request_id
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    if policy := core_settings.CONTENT_SECURITY_POLICY:
+        response.headers.setdefault("Content-Security-Policy", policy)
+    return response
 
 
 def _log_request(request: HttpRequest, response: HttpResponseBase, started: float) -> None:

@@ -6,84 +6,115 @@ A view names its limits; the rates are in REST_FRAMEWORK["DEFAULT_THROTTLE_RATES
         throttle_classes = [ScopedRateThrottle]
         throttle_scope = "login"            # DEFAULT_THROTTLE_RATES = {"login": "10/min"}
 
-A refused call is a 429 in the error envelope with `Retry-After`.
+    class ResetView(APIView):               # per address, and per account whatever the address
+        throttle_classes = [ScopedRateThrottle]
+        throttle_scope = "reset"            # {"reset": "20/min", "reset_account": "5/min"}
+        throttle_fields = ["identifier"]    # how the body names the account
+
+A refused call is a 429 in the error envelope with `Retry-After` and the `RateLimit` fields.
+`ntc_core.rate_limits` does the counting.
 """
 
 from __future__ import annotations
 
-import hashlib
+import math
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
+from django.dispatch import Signal
 from rest_framework.settings import api_settings
-from rest_framework.throttling import SimpleRateThrottle
+from rest_framework.throttling import BaseThrottle
 
-from ntc_core.conf import core_settings
+from ntc_core.client import address_to_count, client_address
+from ntc_core.conf import THROTTLE_RATES
+from ntc_core.phone import InvalidPhone, parse_phone
+from ntc_core.rate_limits import Limit, Verdict, take
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest
     from rest_framework.request import Request
     from rest_framework.views import APIView
 
-__all__ = ["AddressRateThrottle", "ScopedRateThrottle", "UserRateThrottle", "client_address"]
+__all__ = [
+    "AddressRateThrottle",
+    "ScopedRateThrottle",
+    "UserRateThrottle",
+    "call_refused",
+    "client_address",
+    "limit_of",
+    "one_spelling",
+]
+
+#: `call_refused(sender=Limit, limit=…)`: a limit refused a call, which may be one of very many.
+call_refused = Signal()
 
 _RATE = re.compile(r"(?P<count>\d+)/(?P<units>\d*)(?P<unit>[smhd])[a-z]*")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def client_address(request: HttpRequest | Request) -> str:
-    """Return the address of the client, as far as it can be trusted.
+def limit_of(scope: str, *, who: str) -> Limit | None:
+    """Return the limit that DEFAULT_THROTTLE_RATES sets for the scope; None for no limit.
 
-    Each trusted proxy (NTC_TRUSTED_PROXY_COUNT) appends the address it saw to
-    `X-Forwarded-For`; what stands further left was written by the client itself. With 0
-    proxies the header is ignored altogether.
+    The scopes of this package have a rate without it (`ntc_core.conf.THROTTLE_RATES`).
+
+    Raises:
+        ImproperlyConfigured: the scope has no rate.
     """
-    direct: str = request.META.get("REMOTE_ADDR", "")
-    count = core_settings.TRUSTED_PROXY_COUNT
-    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
-    if count < 1 or not forwarded:
-        return direct
-    addresses = [address.strip() for address in forwarded.split(",")]
-    # Fewer entries than proxies: the request came in behind one of them; believe the first.
-    return addresses[-min(count, len(addresses))] or direct
+    rates: dict[str, Any] = {**THROTTLE_RATES, **api_settings.DEFAULT_THROTTLE_RATES}
+    if scope not in rates:
+        raise ImproperlyConfigured(
+            f"REST_FRAMEWORK['DEFAULT_THROTTLE_RATES'] has no {scope!r}. "
+            "Add it, such as '10/min', or None for no limit."
+        )
+    return _limit(scope, rate=rates[scope], who=who)
 
 
-class _Throttle(SimpleRateThrottle):
-    """Read the rate when used, so that `override_settings` works; never store an address."""
+def one_spelling(identifier: str) -> str:
+    """Return the same text for every spelling of an email address, a phone or a name."""
+    text = identifier.strip()
+    if "@" not in text:
+        try:
+            return parse_phone(text)
+        except InvalidPhone:
+            pass
+    return text.casefold()
 
-    def get_rate(self) -> str | None:
-        """Return the rate of the scope.
 
-        Raises:
-            ImproperlyConfigured: the scope has none.
-        """
-        rates: dict[str, Any] = api_settings.DEFAULT_THROTTLE_RATES
-        if self.scope not in rates:
-            raise ImproperlyConfigured(
-                f"REST_FRAMEWORK['DEFAULT_THROTTLE_RATES'] has no {self.scope!r}. "
-                "Add it, such as '10/min', or None for no limit."
-            )
-        rate: str | None = rates[self.scope]
-        return rate
+def _limit(scope: str, *, rate: str | None, who: str) -> Limit | None:
+    """Read `"10/min"`, `"5/h"`, and also `"3/10m"`: three within ten minutes."""
+    if rate is None:
+        return None
+    match = _RATE.fullmatch(rate)
+    if match is None or int(match["count"]) == 0 or match["units"] == "0":
+        raise ImproperlyConfigured(
+            f"The throttle rate {rate!r} of {scope!r} is not like '10/min' or '3/10m'."
+        )
+    seconds = int(match["units"] or 1) * _SECONDS[match["unit"]]
+    return Limit(name=scope, who=who, count=int(match["count"]), seconds=seconds)
 
-    def parse_rate(self, rate: str | None) -> tuple[int | None, int | None]:
-        """Read `"10/min"`, `"5/h"`, and also `"3/10m"`: three within ten minutes."""
-        if rate is None:
-            return None, None
-        match = _RATE.fullmatch(rate)
-        if match is None or int(match["count"]) == 0 or match["units"] == "0":
-            raise ImproperlyConfigured(
-                f"The throttle rate {rate!r} of {self.scope!r} is not like '10/min' or '3/10m'."
-            )
-        return int(match["count"]), int(match["units"] or 1) * _SECONDS[match["unit"]]
 
-    def get_cache_key(self, request: Request, view: APIView) -> str | None:  # noqa: ARG002 - DRF's
-        """Return one key per scope and caller."""
-        ident = self.ident_of(request)
-        # A digest: cache keys may not hold every character, and are nobody's business.
-        digest = hashlib.sha256(ident.encode(errors="replace")).hexdigest()[:32]
-        return f"ntc.throttle:{self.scope}:{digest}"
+class _Throttle(BaseThrottle):
+    """Count a call under all of `limits_of` in one step."""
+
+    scope = ""
+    verdict: Verdict | None = None
+
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        """Tell whether this call is within the limits, and count it if it is."""
+        self.verdict = take(*filter(None, self.limits_of(request, view)))
+        if not self.verdict.is_allowed:
+            # For the exception handler, which puts the fields of the limit into the answer.
+            request.rate_limit_error = self.verdict.as_error()  # type: ignore[attr-defined]  # ours
+            call_refused.send(sender=Limit, limit=self.verdict.refused_by)
+        return self.verdict.is_allowed
+
+    def wait(self) -> float | None:
+        """Return the whole seconds until the next call is allowed."""
+        return None if self.verdict is None else math.ceil(self.verdict.wait_seconds)
+
+    def limits_of(self, request: Request, view: APIView) -> list[Limit | None]:  # noqa: ARG002 - for subclasses
+        return [limit_of(self.scope, who=self.ident_of(request))]
 
     def ident_of(self, request: Request) -> str:
         raise NotImplementedError
@@ -96,7 +127,7 @@ class AddressRateThrottle(_Throttle):
 
     def ident_of(self, request: Request) -> str:
         """Return the client's address."""
-        return f"address:{client_address(request)}"
+        return f"address:{address_to_count(request)}"
 
 
 class UserRateThrottle(_Throttle):
@@ -108,23 +139,28 @@ class UserRateThrottle(_Throttle):
         """Return the user, else the client's address."""
         if request.user and request.user.is_authenticated:
             return f"user:{request.user.pk}"
-        return f"address:{client_address(request)}"
+        return f"address:{address_to_count(request)}"
 
 
 class ScopedRateThrottle(UserRateThrottle):
-    """Count per `throttle_scope` of the view; a view without one is not limited."""
+    """Count per `throttle_scope` of the view; a view without one is not limited.
 
-    scope = ""
+    A view with `throttle_fields` is limited per value of each of them besides, whoever sends
+    it: their scope is the view's with `_account` behind it. A field that is missing, or no
+    text, is left to the view, which will refuse the body.
+    """
 
-    def __init__(self) -> None:
-        # The scope is the view's, known only in `allow_request`.
-        self.rate: str | None = None
-
-    def allow_request(self, request: Request, view: Any) -> bool:
-        """Tell whether this call is within the limit of the view's scope."""
+    def limits_of(self, request: Request, view: APIView) -> list[Limit | None]:
+        """Return the limit of the caller, and of whom the body names."""
         self.scope = getattr(view, "throttle_scope", "")
         if not self.scope:
-            return True
-        self.rate = self.get_rate()
-        self.num_requests, self.duration = self.parse_rate(self.rate)
-        return super().allow_request(request, view)
+            return []
+        limits = super().limits_of(request, view)
+        fields = getattr(view, "throttle_fields", ())
+        body = request.data if fields else None
+        values = [body.get(field) for field in fields] if isinstance(body, Mapping) else []
+        for value in filter(None, values):
+            if isinstance(value, str):
+                who = f"value:{one_spelling(value)}"
+                limits.append(limit_of(f"{self.scope}_account", who=who))
+        return limits

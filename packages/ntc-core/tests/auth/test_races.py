@@ -6,15 +6,21 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
 from threading import Barrier
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import connection, transaction
 from django.db.models import Model
 from ntc_core.auth import services
 from ntc_core.auth.errors import CodeInvalid, TokenInvalid
-from ntc_core.auth.models import AuthSession, OneTimeCode
+from ntc_core.auth.models import AuthSession, EndReason, OneTimeCode, RefreshRecord
+from ntc_core.auth.services.refreshing import new_record
+from ntc_core.auth.signals import refresh_reused
+from ntc_core.auth.tokens import next_jti, read
 from ntc_core.errors import RateLimited
 
 from tests.auth.conftest import wrong
@@ -47,6 +53,14 @@ def redeem(code: str, *, subject: str = "") -> OneTimeCode:
         return services.redeem_code(
             purpose="registration", destination=PHONE, code=code, subject=subject
         )
+    finally:
+        connection.close()
+
+
+def refresh(token: str) -> services.SignedIn:
+    """Refresh in a thread of its own, and leave no connection behind."""
+    try:
+        return services.refresh(refresh_token=token)
     finally:
         connection.close()
 
@@ -120,33 +134,111 @@ def test_parallel_requests_issue_one_code(issue, settings, has_open_code):
     assert OneTimeCode.objects.filter(used_at=None, superseded_at=None).count() == 1
 
 
-def test_one_refresh_token_has_one_successor(person):
-    for _ in range(10):
-        token = services.sign_in(user=person).refresh
+def test_parallel_requests_for_many_purposes_keep_the_limit_of_the_destination(issue):
+    results = at_once(*[partial(issue, purpose=f"purpose-{number}") for number in range(12)])
 
-        results = at_once(*[lambda token=token: services.refresh(refresh_token=token)] * 6)
+    assert sum(isinstance(result, OneTimeCode) for result in results) == 5
+    assert sum(isinstance(result, RateLimited) for result in results) == 7
 
-        winners = [result for result in results if isinstance(result, services.SignedIn)]
-        assert len(winners) == 1
-        assert sum(isinstance(result, TokenInvalid) for result in results) == 5
-        assert services.refresh(refresh_token=winners[0].refresh)
-    assert AuthSession.objects.count() == 10
+
+def test_losers_who_wait_for_the_winner_get_its_tokens(person):
+    """The winner has spent the token and not yet committed when the others arrive."""
+    signed_in = services.sign_in(user=person)
+    record = RefreshRecord.objects.get()
+
+    with ThreadPoolExecutor(6) as pool:
+        with locked(record):
+            results = [pool.submit(refresh, signed_in.refresh) for _ in range(6)]
+            wait_until_blocked(6)
+        tokens = {(each.result(20).access, each.result(20).refresh) for each in results}
+
+    assert len(tokens) == 1
+    assert RefreshRecord.objects.count() == 2
+    assert services.refresh(refresh_token=tokens.pop()[1])
+
+
+def test_loser_who_waits_longer_than_the_grace_window_is_no_thief(person):
+    """The winner's commit is slow: what counts is when the loser came."""
+    signed_in = services.sign_in(user=person)
+    record = RefreshRecord.objects.get()
+    jti = next_jti(read(signed_in.refresh, token_type="refresh").jti)
+
+    with (
+        time_machine.travel(datetime.now(tz=UTC), tick=False) as clock,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        with transaction.atomic():
+            now = datetime.now(tz=UTC)
+            RefreshRecord.objects.update(used_at=now)
+            new_record(record.session, jti=jti, now=now).save()
+            loser = pool.submit(refresh, signed_in.refresh)
+            wait_until_blocked(1)
+            clock.shift(11)
+        assert read(loser.result(20).refresh, token_type="refresh").jti == jti
+    assert AuthSession.objects.get().is_live
+
+
+def test_loser_who_finds_the_session_ended_after_the_wait_is_refused(person):
+    """Its successor exists, and is dead: a sign-out came in between."""
+    signed_in = services.sign_in(user=person)
+    record = RefreshRecord.objects.get()
+    jti = next_jti(read(signed_in.refresh, token_type="refresh").jti)
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            now = datetime.now(tz=UTC)
+            RefreshRecord.objects.update(used_at=now)
+            new_record(record.session, jti=jti, now=now).save()
+            services.sign_out(refresh_token=signed_in.refresh)
+            loser = pool.submit(refresh, signed_in.refresh)
+            wait_until_blocked(1)
+        assert isinstance(loser.exception(20), TokenInvalid)
+
+
+def test_strict_losers_end_the_session(person, settings):
+    settings.NTC_REFRESH_GRACE_SECONDS = 0
+    token = services.sign_in(user=person).refresh
+
+    results = at_once(*[lambda: services.refresh(refresh_token=token)] * 6)
+
+    assert sum(isinstance(result, services.SignedIn) for result in results) == 1
+    assert sum(isinstance(result, TokenInvalid) for result in results) == 5
+    assert AuthSession.objects.get().revoked_reason == EndReason.REUSE
+
+
+def test_many_thieves_at_once_are_one_theft(person, settings):
+    settings.NTC_REFRESH_GRACE_SECONDS = 0
+    token = services.sign_in(user=person).refresh
+    services.refresh(refresh_token=token)
+    told: list[AuthSession] = []
+    refresh_reused.connect(lambda session, **_: told.append(session), weak=False, dispatch_uid="t")
+
+    results = at_once(*[lambda: services.refresh(refresh_token=token)] * 6)
+    refresh_reused.disconnect(dispatch_uid="t")
+
+    assert [type(result) for result in results] == [TokenInvalid] * 6
+    assert len(told) == 1
+
+
+def test_user_deleted_while_a_refresh_waits_is_a_refusal(person):
+    signed_in = services.sign_in(user=person)
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            person.delete()
+            result = pool.submit(refresh, signed_in.refresh)
+            wait_until_blocked(1)
+        assert isinstance(result.exception(timeout=20), TokenInvalid)
 
 
 def test_refresh_that_waited_for_a_sign_out_is_refused(person):
     """It saw the session alive, and it was over when its turn came."""
     signed_in = services.sign_in(user=person)
 
-    def refresh() -> services.SignedIn:
-        try:
-            return services.refresh(refresh_token=signed_in.refresh)
-        finally:
-            connection.close()
-
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             services.sign_out_everywhere(user=person)
-            result = pool.submit(refresh)
+            result = pool.submit(refresh, signed_in.refresh)
             wait_until_blocked(1)
         assert isinstance(result.exception(timeout=20), TokenInvalid)
 

@@ -87,6 +87,18 @@ def test_token_ends_after_its_time_and_the_leeway():
         read(text, token_type="access")
 
 
+def test_clock_of_the_machine_that_signed_may_be_a_little_ahead():
+    text = access_token(minutes=15)
+
+    with time_machine.travel(datetime.now(tz=UTC) - timedelta(seconds=8)):
+        assert read(text, token_type="access")
+    with (
+        time_machine.travel(datetime.now(tz=UTC) - timedelta(seconds=12)),
+        pytest.raises(TokenInvalid),
+    ):
+        read(text, token_type="access")
+
+
 def test_old_key_verifies_while_it_is_in_the_keyring(settings):
     old_key, new_key = secrets.token_hex(32), secrets.token_hex(32)
     settings.NTC_JWT_KEYS = [old_key]
@@ -110,6 +122,8 @@ def test_old_key_verifies_while_it_is_in_the_keyring(settings):
         {"sub": None},
         {"jti": None},
         {"exp": None},
+        {"iat": None},
+        {"auth_time": None},
         {"token_type": None},
         {"aud": None},
         {"iss": None},

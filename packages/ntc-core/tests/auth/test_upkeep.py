@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import Permission, User
-from drf_spectacular.generators import SchemaGenerator
-from ntc_core.auth import services
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from ntc_core.auth import services, tasks
 from ntc_core.auth.checks import check_keys
-from ntc_core.auth.models import AuthSession, EndReason, OneTimeCode
+from ntc_core.auth.models import AuthSession, EndReason, OneTimeCode, RefreshRecord
 from ntc_core.auth.tasks import purge
+from ntc_core.outbox.jobs import get_job
 
 
 @pytest.mark.parametrize(
@@ -55,6 +57,54 @@ def test_purge_removes_what_has_long_been_over_and_nothing_else(person, issue):
 
     assert sorted(AuthSession.objects.values_list("pk", flat=True)) == kept
     assert OneTimeCode.objects.get().destination == "+255712345679"
+
+
+def test_purge_removes_records_a_day_after_their_tokens(signed_in, settings):
+    """A live session loses only what could not be presented any more."""
+    second = services.refresh(refresh_token=signed_in.refresh)
+    now = datetime.now(tz=UTC)
+    first, last = RefreshRecord.objects.order_by("pk")
+    RefreshRecord.objects.filter(pk=first.pk).update(expires_at=now - timedelta(hours=23))
+    purge()
+    assert RefreshRecord.objects.count() == 2
+
+    RefreshRecord.objects.filter(pk=first.pk).update(expires_at=now - timedelta(hours=25))
+    purge()
+
+    assert list(RefreshRecord.objects.all()) == [last]
+    assert services.refresh(refresh_token=second.refresh)
+
+
+def test_purge_works_in_batches(person, caplog):
+    """Whatever piled up: never more than a batch of keys at a time, and no row is loaded."""
+    caplog.set_level("INFO")
+    long_ago = datetime.now(tz=UTC) - timedelta(days=200)
+    session = services.sign_in(user=person).session
+    count = 2 * tasks.BATCH + 1
+    RefreshRecord.objects.bulk_create(
+        [
+            RefreshRecord(
+                session=session, jti_hash=str(number), issued_at=long_ago, expires_at=long_ago
+            )
+            for number in range(count)
+        ],
+        batch_size=5000,
+    )
+
+    with CaptureQueriesContext(connection) as queries:
+        purge()
+
+    assert RefreshRecord.objects.count() == 1
+    deletes = [query["sql"] for query in queries if query["sql"].startswith("DELETE")]
+    assert len(deletes) == 3
+    assert caplog.records[-1].message == "auth.purged"
+    assert caplog.records[-1].refreshes == count
+
+
+def test_purge_is_scheduled_and_its_columns_are_indexed():
+    assert get_job("ntc_auth.purge").every_seconds == 24 * 3600
+    for model in (AuthSession, RefreshRecord, OneTimeCode):
+        assert model._meta.get_field("expires_at").db_index
 
 
 @pytest.fixture
@@ -101,15 +151,3 @@ def test_staff_without_the_permission_cannot_end_sessions(staff_client, signed_i
     )
 
     assert AuthSession.objects.get().is_live
-
-
-def test_schema_describes_the_bearer_token_and_warns_of_nothing(capsys):
-    schema = SchemaGenerator(urlconf="tests.auth.urls").get_schema(request=None, public=True)
-
-    paths = {path for path in schema["paths"] if "/auth/" in path}
-    assert len(paths) == 5
-    assert schema["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
-    login = schema["paths"]["/api/v1/auth/login/"]["post"]
-    assert login.get("security", [{}]) == [{}]
-    assert {"200", "400", "401", "429"} <= login["responses"].keys()
-    assert capsys.readouterr().err == ""

@@ -15,8 +15,11 @@ from django.contrib.auth.forms import (
     UsernameField,
 )
 from django.http import HttpRequest
+from ntc_core.auth.admin import EndSessionsMixin
+from ntc_core.auth.guards import guard_login
 from ntc_core.auth.models import EndReason
 from ntc_core.auth.services import sign_out_everywhere
+from ntc_core.errors import RateLimited
 from ntc_core.phone import InvalidPhone, parse_phone
 
 from .models import User
@@ -31,6 +34,23 @@ class LoginForm(AdminAuthenticationForm):
         label="Email or phone", widget=forms.TextInput(attrs={"autofocus": True})
     )
 
+    def clean(self) -> dict[str, Any]:
+        """Limit guesses as the API does: they are the same passwords.
+
+        Raises:
+            ValidationError: wrong, or too many tries.
+        """
+        identifier = self.cleaned_data.get("username") or ""
+        try:
+            with guard_login(
+                identifier=identifier, request=self.request, failure=forms.ValidationError
+            ):
+                return super().clean()
+        except RateLimited as error:
+            raise forms.ValidationError(error.message, code=error.code) from error
+
+
+POWERS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 admin.site.login_form = LoginForm
 
@@ -72,7 +92,7 @@ class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # generi
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+class UserAdmin(EndSessionsMixin, DjangoUserAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     form = UserEditForm
     add_form = UserAddForm
     change_password_form = PasswordForm
@@ -80,6 +100,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # generic in the st
     list_filter = ("is_active", "is_staff", "is_superuser", "groups", "language")
     search_fields = ("email", "phone", "full_name", "uid")
     ordering = ("-created_at",)
+    actions = ("end_sessions",)
     readonly_fields = ("uid", "last_login", "created_at", "updated_at")
     fieldsets = (
         (None, {"fields": ("uid", "full_name", "language", "password")}),
@@ -99,6 +120,17 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # generic in the st
             },
         ),
     )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Let only superusers hand out powers, or anybody who edits people could take them."""
+        readonly = tuple(super().get_readonly_fields(request, obj))
+        return readonly if request.user.is_superuser else (*readonly, *POWERS)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Keep members of staff, and their passwords, for superusers to change."""
+        if obj is not None and (obj.is_staff or obj.is_superuser) and not request.user.is_superuser:
+            return False
+        return super().has_change_permission(request, obj)
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001
         """End the sessions of a user who is switched off, or they would revive with the user."""

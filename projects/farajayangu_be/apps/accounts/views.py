@@ -53,6 +53,7 @@ class PublicView(APIView):
 
 class RegisterView(PublicView):
     throttle_scope = "register"
+    throttle_fields = ("phone", "email")
 
     @extend_schema(request=RegisterInput, responses={202: RegistrationOutput}, tags=["accounts"])
     def post(self, request: Request) -> Response:
@@ -70,6 +71,7 @@ class RegisterView(PublicView):
 
 class ResendView(PublicView):
     throttle_scope = "register"
+    throttle_fields = ("registration",)
 
     @extend_schema(request=ResendInput, responses={202: RegistrationOutput}, tags=["accounts"])
     def post(self, request: Request) -> Response:
@@ -84,6 +86,7 @@ class ResendView(PublicView):
 
 class VerifyView(PublicView):
     throttle_scope = "verify"
+    throttle_fields = ("registration",)
 
     @extend_schema(request=VerifyRegistrationInput, responses={201: UserOutput}, tags=["accounts"])
     def post(self, request: Request) -> Response:
@@ -118,7 +121,7 @@ class MeView(APIView):
 class PasswordChangeView(APIView):
     permission_classes = (IsAuthenticated,)
     throttle_classes = (ScopedRateThrottle,)
-    throttle_scope = "login"
+    throttle_scope = "password_change"
 
     @extend_schema(request=PasswordChangeInput, responses={200: None}, tags=["accounts"])
     def post(self, request: Request) -> Response:
@@ -133,7 +136,8 @@ class PasswordChangeView(APIView):
 
 
 class PasswordResetView(PublicView):
-    throttle_scope = "register"
+    throttle_scope = "reset"
+    throttle_fields = ("identifier",)
 
     @extend_schema(request=PasswordResetInput, responses={202: CodeSentOutput}, tags=["accounts"])
     def post(self, request: Request) -> Response:
@@ -148,6 +152,7 @@ class PasswordResetView(PublicView):
 
 class PasswordResetConfirmView(PublicView):
     throttle_scope = "verify"
+    throttle_fields = ("identifier",)
 
     @extend_schema(request=PasswordResetConfirmInput, responses={200: None}, tags=["accounts"])
     def post(self, request: Request) -> Response:

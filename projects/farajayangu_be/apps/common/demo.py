@@ -12,6 +12,7 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.utils import timezone
 
+from apps.common.roles import sync_roles
 from apps.subscriptions.models import Plan
 
 __all__ = ["DemoAccount", "list_demo_accounts", "seed"]
@@ -88,7 +89,8 @@ def list_demo_accounts() -> list[DemoAccount]:
 
 @transaction.atomic
 def seed() -> None:
-    """Make sure that the demo plans and accounts are there and can be used as printed."""
+    """Make sure that the roles, demo plans and accounts are there and can be used as printed."""
+    sync_roles()
     for plan in PLANS:
         Plan.objects.get_or_create(code=plan["code"], defaults=plan)
     for account in list_demo_accounts():

@@ -7,6 +7,7 @@ variable is listed in `.env.example`. `dev.py` and `prod.py` decide the rest.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ntc_core.conf import rest_framework_defaults, spectacular_defaults
 from ntc_payments.types import PaymentMethod
@@ -91,14 +92,21 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 5
 # --- People -----------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "accounts.User"
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+_DJANGO = "django.contrib.auth.password_validation"
+AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
+    {
+        "NAME": f"{_DJANGO}.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ["email", "phone", "full_name"]},
+    },
+    {"NAME": f"{_DJANGO}.MinimumLengthValidator"},
+    # Twenty thousand passwords that were found in breaches most often.
+    {"NAME": f"{_DJANGO}.CommonPasswordValidator"},
+    # Digits alone are a phone number or a date.
+    {"NAME": f"{_DJANGO}.NumericPasswordValidator"},
+    {
+        "NAME": "apps.accounts.password_validation.OurWordsValidator",
+        "OPTIONS": {"words": ["farajayangu", "faraja", "yangu", "nexent", "admin", "support"]},
+    },
 ]
 
 # --- Language and time ------------------------------------------------------------------
@@ -114,7 +122,9 @@ USE_I18N = True
 # --- HTTP -------------------------------------------------------------------------------
 
 CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS")
-CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After"]
+# Front ends of the same site may keep their session in cookies (docs/decisions/0007).
+CORS_ALLOW_CREDENTIALS = True
+CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy"]
 CORS_ALLOW_HEADERS = [
     "accept",
     "accept-language",
@@ -137,18 +147,13 @@ STORAGES = {
 
 # How many proxies stand in front of us; only their X-Forwarded-* entries are believed.
 NTC_TRUSTED_PROXY_COUNT = env.whole_number("TRUSTED_PROXY_COUNT", default=0)
-REST_FRAMEWORK = {
-    **rest_framework_defaults(),
-    # Per caller. Many phones share one address of their network, so none of these is narrow;
-    # guessing a code or a password is limited per account besides.
-    "DEFAULT_THROTTLE_RATES": {
-        "login": "20/min",
-        "refresh": "60/min",
-        "register": "20/min",
-        "verify": "20/min",
-        "subscribe": "20/min",
-    },
-}
+REST_FRAMEWORK = rest_framework_defaults()
+REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] |= {"subscribe": "20/min"}
+
+# Codes cost money. Many phones share one address of their network, and few of our people have
+# a number of another country.
+NTC_CODES_PER_ADDRESS_PER_HOUR = 100
+NTC_CODES_PER_COUNTRY_PER_DAY = {"+255": 20_000, "+": 50}
 
 # --- Logs -------------------------------------------------------------------------------
 

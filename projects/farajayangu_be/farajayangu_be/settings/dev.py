@@ -11,6 +11,7 @@ import hashlib
 import hmac
 from pathlib import Path
 
+from ntc_core.conf import CoreSettings
 from ntc_core.logging import build_logging
 
 from . import dotenv  # noqa: F401 - before anything reads the environment
@@ -30,6 +31,11 @@ PORT = env.whole_number("PORT", default=8000)
 # Whatever port a front end's own development server has.
 CORS_ALLOWED_ORIGIN_REGEXES = [r"^http://(localhost|127\.0\.0\.1):[0-9]+$"]
 PUBLIC_URL = env.web_url("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}")
+
+# The pretend phone and Django's error pages have scripts within the page.
+NTC_CONTENT_SECURITY_POLICY = (
+    f"{CoreSettings.CONTENT_SECURITY_POLICY}; script-src 'self' 'unsafe-inline'"
+)
 
 # --- Data -------------------------------------------------------------------------------
 

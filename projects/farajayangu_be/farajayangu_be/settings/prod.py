@@ -79,12 +79,17 @@ if NTC_TRUSTED_PROXY_COUNT:
 SECURE_SSL_REDIRECT = True
 # Health checks come from inside the cluster, by plain http.
 SECURE_REDIRECT_EXEMPT = [r"^health/"]
-SECURE_HSTS_SECONDS = 30 * 24 * 60 * 60
+SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
-# Browsers' preload list refuses less than a year, so this word alone binds nobody for good.
+# Binds nobody by itself: browsers' list takes whole domains, from whoever owns them.
 SECURE_HSTS_PRELOAD = True
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
+# The admin's. No sub-domain can plant a cookie with this prefix; no third one is written.
+SESSION_COOKIE_NAME = "__Host-admin_session"
+CSRF_COOKIE_NAME = "__Host-admin_csrf"
+CSRF_COOKIE_HTTPONLY = True
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
 # --- The API's document -----------------------------------------------------------------
 

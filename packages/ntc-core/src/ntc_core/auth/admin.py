@@ -8,14 +8,15 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from ntc_core.auth.models import AuthSession, EndReason
-from ntc_core.auth.services import end_session
+from ntc_core.admin import ReadOnlyRows, masked_link
+from ntc_core.auth.models import AuditEvent, AuthSession, EndReason
+from ntc_core.auth.services import end_session, sign_out_everywhere
 
-__all__ = ["AuthSessionAdmin"]
+__all__ = ["AuditEventAdmin", "AuthSessionAdmin", "EndSessionsMixin"]
 
 
 @admin.register(AuthSession)
-class AuthSessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+class AuthSessionAdmin(ReadOnlyRows, admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     list_display = ("uid", "user", "created_at", "last_used_at", "expires_at", "is_live")
     list_filter = ("revoked_reason",)
     list_select_related = ("user",)
@@ -47,11 +48,34 @@ class AuthSessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic i
     def has_end_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("ntc_auth.change_authsession"))
 
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
-        return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        return False
+class EndSessionsMixin:
+    """For the project's user admin: an action that signs people out everywhere."""
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        return False
+    @admin.action(description="End every session of the selected users", permissions=["end"])
+    def end_sessions(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Sign these people out everywhere."""
+        ended = sum(sign_out_everywhere(user=user, reason=EndReason.STAFF) for user in queryset)
+        messages.success(request, f"{ended} sessions ended.")
+
+    def has_end_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("ntc_auth.change_authsession"))
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(ReadOnlyRows, admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+    """What happened, newest first. Reading is all there is."""
+
+    list_display = ("created_at", "event", "person", "ip_prefix", "session_uid", "request_id")
+    fields = (*list_display, "user_agent", "details")
+    list_filter = ("event", "created_at")
+    list_select_related = ("user",)
+    search_fields = ("subject", "session_uid", "request_id")
+    ordering = ("-created_at",)
+    # The exact number is a scan of a table that only grows.
+    show_full_result_count = False
+
+    @admin.display(description="user")
+    def person(self, event: AuditEvent) -> str:
+        """Name the user, masked; their public id outlives them."""
+        return event.subject if event.user is None else masked_link(event.user)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from ntc_core.errors import InvalidInput, NotAuthenticated
+from ntc_core.errors import InvalidInput, NotAuthenticated, PermissionRefused
 
-__all__ = ["CodeInvalid", "CredentialsInvalid", "TokenInvalid"]
+__all__ = [
+    "CodeInvalid",
+    "CredentialsInvalid",
+    "CsrfFailed",
+    "SignInTooOld",
+    "TokenInvalid",
+]
 
 
 class CredentialsInvalid(NotAuthenticated):
@@ -19,6 +25,20 @@ class TokenInvalid(NotAuthenticated):
 
     code = "token_invalid"
     message = "The token is not valid any more. Sign in again."
+
+
+class CsrfFailed(PermissionRefused):
+    """A call with cookies that our own front end cannot be shown to have made."""
+
+    code = "csrf_failed"
+    message = "The CSRF token is missing or wrong. Ask auth/csrf/ for one, or sign in again."
+
+
+class SignInTooOld(PermissionRefused):
+    """What is asked for needs a password that was typed a moment ago."""
+
+    code = "sign_in_too_old"
+    message = "Sign in again to do this."
 
 
 class CodeInvalid(InvalidInput):

@@ -8,14 +8,17 @@ from django.utils.module_loading import import_string
 from rest_framework import serializers
 
 from ntc_core.auth.conf import auth_settings
+from ntc_core.auth.devices import device_label
+from ntc_core.auth.models import AuthSession
 from ntc_core.fields import TextField
 
 __all__ = [
+    "CsrfOutput",
     "LoginInput",
-    "OptionalRefreshInput",
     "RefreshInput",
+    "SessionOutput",
     "SignedInOutput",
-    "TokenPairOutput",
+    "TokensOutput",
     "UserOutput",
     "VerifyInput",
     "VerifyOutput",
@@ -38,32 +41,31 @@ class LoginInput(serializers.Serializer[Any]):
     identifier = TextField(max_length=254)
     password = TextField(max_length=LONGEST_PASSWORD, trim_whitespace=False)
     transport = serializers.ChoiceField(
-        choices=["token"], default="token", help_text="Where the tokens travel: in the body."
+        choices=["token", "cookie"],
+        default="token",
+        help_text="Where the tokens travel: in the body (apps), or in cookies (browsers).",
     )
 
 
 class RefreshInput(serializers.Serializer[Any]):
-    """The refresh token of the session."""
-
-    refresh = TextField(max_length=LONGEST_TOKEN)
-
-
-class OptionalRefreshInput(serializers.Serializer[Any]):
-    """The refresh token, for callers who send no access token."""
+    """The refresh token of the session. In cookie mode the body is empty."""
 
     refresh = TextField(max_length=LONGEST_TOKEN, required=False)
 
 
-class TokenPairOutput(serializers.Serializer[Any]):
-    """Both tokens of a session. They are shown once and stored nowhere."""
+class TokensOutput(serializers.Serializer[Any]):
+    """Both tokens of a session, or in cookie mode only how long they last."""
 
-    access = serializers.CharField()
-    refresh = serializers.CharField()
+    access = serializers.CharField(required=False, help_text="Not in cookie mode.")
+    refresh = serializers.CharField(required=False, help_text="Not in cookie mode.")
     access_expires_at = serializers.DateTimeField()
     refresh_expires_at = serializers.DateTimeField()
+    csrf_token = serializers.CharField(
+        required=False, help_text="Cookie mode only: send it as X-CSRF-Token."
+    )
 
 
-class SignedInOutput(TokenPairOutput):
+class SignedInOutput(TokensOutput):
     """The tokens, and who is signed in."""
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
@@ -73,6 +75,40 @@ class SignedInOutput(TokenPairOutput):
         return {"user": serializer_class(source="session.user"), **super().get_fields()}
 
 
+class CsrfOutput(serializers.Serializer[Any]):
+    """What to send as X-CSRF-Token."""
+
+    csrf_token = serializers.CharField()
+
+
+class SessionOutput(serializers.ModelSerializer[AuthSession]):
+    """A signed-in device."""
+
+    label = serializers.SerializerMethodField(  # type: ignore[assignment]  # not DRF's own label
+        help_text="Such as Chrome on Android; may be empty."
+    )
+    current = serializers.SerializerMethodField(help_text="The one that is asking.")
+
+    class Meta:
+        model = AuthSession
+        fields = (
+            "uid",
+            "label",
+            "ip_prefix",
+            "created_at",
+            "last_used_at",
+            "expires_at",
+            "current",
+        )
+        read_only_fields = fields
+
+    def get_label(self, session: AuthSession) -> str:
+        return device_label(session.user_agent)
+
+    def get_current(self, session: AuthSession) -> bool:
+        return bool(session == self.context["request"].auth)
+
+
 class VerifyInput(serializers.Serializer[Any]):
     """The token to ask about: either kind as `token`, or a refresh token as `refresh`."""
 
@@ -80,7 +116,7 @@ class VerifyInput(serializers.Serializer[Any]):
     refresh = TextField(max_length=LONGEST_TOKEN, required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if len(attrs) != 1:
+        if len(attrs) > 1:
             raise serializers.ValidationError({"token": "Give either token or refresh."})
         return attrs
 

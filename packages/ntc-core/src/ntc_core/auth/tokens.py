@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,18 +23,30 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.crypto import salted_hmac
 from rest_framework_simplejwt.backends import TokenBackend
-from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.exceptions import TokenBackendError, TokenError
 from rest_framework_simplejwt.tokens import Token
 
 from ntc_core.auth.conf import auth_settings
 from ntc_core.auth.errors import TokenInvalid
+from ntc_core.auth.keys import Key, parse_keys
 
-__all__ = ["Claims", "hash_jti", "mint", "read", "signing_keys"]
+__all__ = [
+    "Claims",
+    "access_jti",
+    "hash_jti",
+    "keyring",
+    "mint",
+    "new_jti",
+    "next_jti",
+    "read",
+    "signing_keys",
+]
 
-ALGORITHM = "HS256"
-# Our header has under 100 characters. The limit keeps what a stranger makes us parse before the
-# signature is checked too small to nest deeply: older PyJWT lets that overflow the stack.
-_SHAPE = re.compile(r"[\w-]{1,200}\.[\w-]{1,2000}\.[\w-]{1,200}", re.ASCII)
+# Our header has under 130 characters. The limit keeps what a stranger makes us parse before the
+# signature is checked too small to nest deeply: older PyJWT lets that overflow the stack. The
+# longest signature is that of an RSA key of 8192 bits.
+_SHAPE = re.compile(r"[\w-]{1,200}\.[\w-]{1,2000}\.[\w-]{1,1366}", re.ASCII)
+_REQUIRED_CLAIMS = ("iss", "aud", "sub", "sid", "jti", "iat", "exp", "auth_time", "token_type")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,19 +57,37 @@ class Claims:
     subject: str
     session_uid: uuid.UUID
     jti: str
+    issued_at: datetime
     expires_at: datetime
 
 
 def mint(
-    *, token_type: str, subject: str, session_uid: uuid.UUID, expires_at: datetime
+    *,
+    token_type: str,
+    subject: str,
+    session_uid: uuid.UUID,
+    expires_at: datetime,
+    issued_at: datetime | None = None,
+    jti: str | None = None,
+    auth_time: datetime | None = None,
+    session_expires_at: datetime | None = None,
 ) -> tuple[str, Claims]:
-    """Return a signed token and what it says. `token_type` is "access" or "refresh"."""
+    """Return a signed token and what it says. `token_type` is "access" or "refresh".
+
+    The same arguments, `jti` and `issued_at` among them, give the same token: HS256, EdDSA and
+    RS256 signatures are deterministic.
+    """
     token = _TOKEN_CLASSES[token_type]()
-    # A JWT counts whole seconds.
-    expires_at = expires_at.replace(microsecond=0)
+    issued_at = issued_at or datetime.now(tz=UTC)
     token["sub"] = subject
     token["sid"] = str(session_uid)
+    token["jti"] = jti or new_jti()
+    # A JWT counts whole seconds.
+    token["iat"] = int(issued_at.timestamp())
     token["exp"] = int(expires_at.timestamp())
+    token["auth_time"] = int((auth_time or issued_at).timestamp())
+    if session_expires_at is not None:
+        token["session_exp"] = int(session_expires_at.timestamp())
     return str(token), _claims(token)
 
 
@@ -75,6 +106,24 @@ def read(text: str, *, token_type: str) -> Claims:
     except (TokenError, KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
         # Ours by signature, yet not of our shape: an older version, or another audience's key.
         raise TokenInvalid from error
+
+
+def new_jti() -> str:
+    """Return a random id for the first refresh token of a session."""
+    return secrets.token_hex(32)
+
+
+def next_jti(jti: str) -> str:
+    """Return the id of the one token that may follow this one.
+
+    It takes the id itself, which no database row has; `hash_jti` is of no use for it.
+    """
+    return hashlib.sha256(b"ntc_core.auth next:" + jti.encode()).hexdigest()
+
+
+def access_jti(jti: str) -> str:
+    """Return the id of the access token that comes with this refresh token."""
+    return hashlib.sha256(b"ntc_core.auth access:" + jti.encode()).hexdigest()
 
 
 def hash_jti(jti: str) -> str:
@@ -98,34 +147,56 @@ def signing_keys() -> tuple[str, ...]:
     )
 
 
-class _Keyring(TokenBackend):
+def keyring() -> tuple[Key, ...]:
+    """Return the keys, the one that signs first.
+
+    Raises:
+        ImproperlyConfigured: there is none, one cannot be read, or the first cannot sign.
+    """
+    keys = parse_keys(signing_keys())
+    if keys[0].signing is None:
+        raise ImproperlyConfigured(
+            "The first of NTC_JWT_KEYS is a public key. Put the key that signs in front."
+        )
+    return keys
+
+
+class _Backend(TokenBackend):
     """Signs with one key, verifies with the key that the token names."""
 
-    def __init__(self, keys: tuple[str, ...], *, audience: str, issuer: str, leeway: int) -> None:
-        super().__init__(
-            ALGORITHM, signing_key=keys[0], audience=audience, issuer=issuer, leeway=leeway
-        )
-        self.keys: Mapping[str, str] = {_key_id(key): key for key in keys}
+    def __init__(
+        self, keys: tuple[Key, ...], *, audience: str, issuer: str, leeway_seconds: int
+    ) -> None:
+        super().__init__(keys[0].algorithm, audience=audience, issuer=issuer, leeway=leeway_seconds)
+        self.signer = keys[0]
+        self.keys: Mapping[str, Key] = {key.kid: key for key in keys}
 
     def encode(self, payload: dict[str, Any]) -> str:
         claims = {**payload, "aud": self.audience, "iss": self.issuer}
-        kid = _key_id(str(self.signing_key))
-        return jwt.encode(claims, self.prepared_signing_key, ALGORITHM, headers={"kid": kid})
+        signer = self.signer
+        return jwt.encode(claims, signer.signing, signer.algorithm, headers={"kid": signer.kid})
 
-    def get_verifying_key(self, token: Any) -> Any:
-        kid = jwt.get_unverified_header(token).get("kid", "")
-        if kid not in self.keys:
-            raise jwt.InvalidTokenError("Unknown key.")
-        return self._prepare_key(self.keys[kid])
-
-
-def _key_id(key: str) -> str:
-    return hashlib.sha256(b"ntc_core.auth key id:" + key.encode()).hexdigest()[:16]
+    def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:  # noqa: ARG002, FBT001, FBT002 - simplejwt's signature
+        try:
+            key = self.keys[jwt.get_unverified_header(token).get("kid", "")]
+            # The key decides the algorithm: a token that claims another one is refused.
+            payload: dict[str, Any] = jwt.decode(
+                token,
+                key.verifying,
+                algorithms=[key.algorithm],
+                audience=self.audience,
+                issuer=self.issuer,
+                leeway=self.get_leeway(),
+                options={"require": list(_REQUIRED_CLAIMS)},
+            )
+        except (jwt.InvalidTokenError, KeyError) as error:
+            raise TokenBackendError("Token is invalid") from error
+        return payload
 
 
 @lru_cache(maxsize=8)
-def _keyring(keys: tuple[str, ...], audience: str, issuer: str, leeway: int) -> _Keyring:
-    return _Keyring(keys, audience=audience, issuer=issuer, leeway=leeway)
+def _backend(keys: tuple[Key, ...], audience: str, issuer: str, leeway_seconds: int) -> _Backend:
+    return _Backend(keys, audience=audience, issuer=issuer, leeway_seconds=leeway_seconds)
 
 
 class _Token(Token):
@@ -133,8 +204,8 @@ class _Token(Token):
     lifetime = timedelta(seconds=0)
 
     def get_token_backend(self) -> TokenBackend:
-        return _keyring(
-            signing_keys(),
+        return _backend(
+            keyring(),
             auth_settings.audience,
             auth_settings.issuer,
             auth_settings.JWT_LEEWAY_SECONDS,
@@ -158,5 +229,6 @@ def _claims(token: Token) -> Claims:
         subject=str(token["sub"]),
         session_uid=uuid.UUID(token["sid"]),
         jti=str(token["jti"]),
+        issued_at=datetime.fromtimestamp(token["iat"], tz=UTC),
         expires_at=datetime.fromtimestamp(token["exp"], tz=UTC),
     )

@@ -14,4 +14,7 @@ urlpatterns = [
     path("logout/", views.LogoutView.as_view(), name="auth-logout"),
     path("logout-all/", views.LogoutAllView.as_view(), name="auth-logout-all"),
     path("verify/", views.VerifyView.as_view(), name="auth-verify"),
+    path("csrf/", views.CsrfView.as_view(), name="auth-csrf"),
+    path("sessions/", views.SessionListView.as_view(), name="auth-sessions"),
+    path("sessions/<uuid:uid>/", views.SessionView.as_view(), name="auth-session"),
 ]

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from drf_spectacular.openapi import AutoSchema as SpectacularAutoSchema
 from drf_spectacular.utils import Direction, extend_schema
 from rest_framework.pagination import BasePagination, CursorPagination
-from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.permissions import SAFE_METHODS, AllowAny, IsAuthenticated
 
 from ntc_core.envelope import message_for_status
 from ntc_core.renderers import EnvelopeJSONRenderer
@@ -157,7 +157,8 @@ class AutoSchema(SpectacularAutoSchema):
             statuses.add(HTTPStatus.FORBIDDEN)
         if any(permission not in (AllowAny, IsAuthenticated) for permission in permissions):
             statuses.add(HTTPStatus.FORBIDDEN)
-        if any(getattr(each, "enforces_csrf", False) for each in authenticators):
+        guarded = any(getattr(each, "enforces_csrf", False) for each in authenticators)
+        if guarded and self.method not in SAFE_METHODS:
             statuses.add(HTTPStatus.FORBIDDEN)
         if "{" in self.path or (self._is_list_view() and self._paginator()):
             statuses.add(HTTPStatus.NOT_FOUND)

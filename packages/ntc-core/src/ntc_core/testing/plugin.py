@@ -62,6 +62,17 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(f"Not covered here: {'; '.join(parts)}.", yellow=True)
 
 
+@pytest.fixture(autouse=True)
+def _uncounted_calls() -> None:
+    """Let every test begin with no call counted against a limit of this process."""
+    from django.conf import settings
+
+    if settings.configured:
+        from ntc_core.rate_limits import forget_local
+
+        forget_local()
+
+
 @pytest.fixture
 def api_client() -> APIClient:
     """Return DRF's test client; it sends JSON, and a view's bug is a 500 as for a real client."""

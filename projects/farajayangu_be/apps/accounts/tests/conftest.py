@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from django.core.cache import cache
 from ntc_core.auth.models import OneTimeCode
 from ntc_core.auth.services import reveal_code
 from ntc_core.auth.signals import code_issued
@@ -21,12 +20,6 @@ API = "/api/v1"
 PHONE = "+255712345678"
 EMAIL = "asha@example.com"
 PASSWORD = "mti-mrefu-wa-mnazi"
-
-
-@pytest.fixture(autouse=True)
-def _forget_calls() -> None:
-    """Throttles count in the cache, across tests."""
-    cache.clear()
 
 
 @dataclass

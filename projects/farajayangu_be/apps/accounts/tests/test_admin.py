@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.test import Client
 from ntc_core.auth import services as auth
-from ntc_core.auth.models import AuthSession
+from ntc_core.auth.models import AuditEvent, AuthSession
+from ntc_core.testing import assert_error
 
 from apps.accounts.models import User
 
@@ -124,3 +126,72 @@ def test_staff_find_people(admin, person):
     for text in ("asha@", "712345", str(person.uid)):
         page = admin.get(USERS, {"q": text}).content.decode()
         assert EMAIL in page
+
+
+def staff_who_may(*codenames: str) -> Client:
+    """Return the browser of a member of staff with these permissions, and no superuser."""
+    user = User.objects.create_user(phone="+255754000007", password=PASSWORD, is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def test_who_edits_people_cannot_hand_out_powers(person):
+    support = staff_who_may("view_user", "change_user")
+    page = f"{USERS}{person.pk}/change/"
+    values = {"full_name": "Asha", "phone": PHONE, "language": "sw", "is_active": "on"}
+
+    response = support.post(page, {**values, "is_staff": "on", "is_superuser": "on"})
+
+    person.refresh_from_db()
+    assert response.status_code == 302
+    assert person.full_name == "Asha"
+    assert not person.is_staff
+    assert not person.is_superuser
+
+
+def test_who_edits_people_cannot_touch_other_staff(boss):
+    support = staff_who_may("view_user", "change_user")
+    page = f"{USERS}{boss.pk}"
+
+    assert support.post(f"{page}/change/", {"full_name": "x"}).status_code == 403
+    values = {"password1": "nenosiri-jipya-9", "password2": "nenosiri-jipya-9"}
+    assert support.post(f"{page}/password/", values).status_code == 403
+    boss.refresh_from_db()
+    assert boss.check_password(PASSWORD)
+
+
+def test_staff_end_every_session_of_a_person(person):
+    support = staff_who_may("view_user", "change_authsession")
+    auth.sign_in(user=person)
+    auth.sign_in(user=person)
+
+    support.post(USERS, {"action": "end_sessions", "_selected_action": [person.pk]})
+
+    assert not AuthSession.objects.filter(user=person, revoked_at=None).exists()
+
+
+def test_who_may_only_look_at_people_ends_no_session(person):
+    support = staff_who_may("view_user")
+    auth.sign_in(user=person)
+
+    support.post(USERS, {"action": "end_sessions", "_selected_action": [person.pk]})
+
+    assert AuthSession.objects.filter(user=person, revoked_at=None).exists()
+
+
+def test_guesses_in_the_admin_are_limited_with_those_in_the_api(client, boss, api_client):
+    """Phone or email address, form or API: it is one account and one password."""
+    User.objects.filter(pk=boss.pk).update(email="boss@example.com")
+    for identifier in (BOSS_PHONE, "0754 000 001", "BOSS@example.com"):
+        client.post("/admin/login/", {"username": identifier, "password": "wrong"})
+    for _ in range(2):
+        values = {"identifier": "boss@example.com", "password": "wrong"}
+        assert_error(api_client.post("/api/v1/auth/login/", values), 401)
+
+    refused = client.post("/admin/login/", {"username": BOSS_PHONE, "password": PASSWORD})
+
+    assert refused.status_code == 200
+    assert "Too many requests" in refused.content.decode()
+    assert AuditEvent.objects.filter(event="auth.login.failed", user=boss).count() == 5

@@ -206,7 +206,7 @@ def test_database_work_of_a_reset_is_the_same_without_an_account(
         assert_success(api_client.post(RESET, {"identifier": PHONE}), 202)
 
     kinds = [query["sql"].split()[0] for query in captured.captured_queries]
-    assert kinds.count("INSERT") == 2  # the code, the job
+    assert kinds.count("INSERT") == 3  # the code, the audit event, the job
     assert kinds.count("UPDATE") == 2  # the code before it, the wait after it
 
 

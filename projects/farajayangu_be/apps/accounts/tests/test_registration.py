@@ -128,7 +128,7 @@ def test_database_work_is_the_same_for_an_address_that_has_an_account(
         register(phone=PHONE)
 
     kinds = [query["sql"].split()[0] for query in captured.captured_queries]
-    assert kinds.count("INSERT") == 5  # registration, code, notification, message, job
+    assert kinds.count("INSERT") == 6  # registration, code, its event, notification, message, job
     assert len(OneTimeCode.objects.all()) == 1
 
 

@@ -7,16 +7,9 @@ from ntc_core.auth.services.codes import (
     redeem_code,
     reveal_code,
 )
-from ntc_core.auth.services.sessions import (
-    SignedIn,
-    authenticate,
-    end_session,
-    refresh,
-    sign_in,
-    sign_out,
-    sign_out_everywhere,
-    verify_token,
-)
+from ntc_core.auth.services.ending import end_session, sign_out, sign_out_everywhere
+from ntc_core.auth.services.refreshing import SignedIn, refresh
+from ntc_core.auth.services.sessions import authenticate, sign_in, verify_token
 
 __all__ = [
     "SignedIn",

@@ -1,7 +1,8 @@
 """One-time codes: six digits that prove somebody reads a phone or a mailbox.
 
 Rules, after NIST SP 800-63B 5.1.3.2 and stricter: five minutes, five tries, one use, a
-new code kills the old, the wait before another doubles, five an hour per destination.
+new code kills the old, the wait before another doubles, five an hour and ten a day per
+destination. `code_limits` has the limits per client address and per country.
 """
 
 from __future__ import annotations
@@ -14,24 +15,26 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
+from ntc_core.auth.audit import record_event
 from ntc_core.auth.conf import auth_settings
 from ntc_core.auth.errors import CodeInvalid
 from ntc_core.auth.models import OneTimeCode
+from ntc_core.auth.services.code_limits import take_code_limits
 from ntc_core.auth.signals import code_issued
 from ntc_core.errors import NotFound, RateLimited
 from ntc_core.phone import mask_email, mask_phone
+from ntc_core.rate_limits import give_back
 
 __all__ = ["announce_code", "code_secrets", "issue_code", "redeem_code", "reveal_code"]
 
-log = logging.getLogger(__name__)
-
 DIGITS = 6
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 
 
 def issue_code(
@@ -56,7 +59,8 @@ def issue_code(
             must get the same answer, the same work and the same limits as those who are.
 
     Raises:
-        RateLimited: too soon after the last code, or too many for this destination.
+        RateLimited: too soon after the last code, or too many for this destination, from
+            this client address or to this country.
     """
     now = timezone.now()
     challenge = OneTimeCode(
@@ -70,12 +74,18 @@ def issue_code(
         resend_at=now + timedelta(seconds=auth_settings.CODE_RESEND_SECONDS),
         max_tries=auth_settings.CODE_MAX_TRIES,
     )
-    with transaction.atomic():
-        _replace_open_code(challenge, now=now)
-        _require_within_limits(challenge, now=now)
-        if announce:
-            code_issued.send(sender=OneTimeCode, challenge=challenge)
-    log.info("code.issued", extra=_fields(challenge))
+    verdict = take_code_limits(challenge)
+    try:
+        with transaction.atomic():
+            _wait_for_turn(challenge.destination)
+            _replace_open_code(challenge, now=now)
+            _require_within_limits(challenge, now=now)
+            if announce:
+                code_issued.send(sender=OneTimeCode, challenge=challenge)
+    except RateLimited:
+        give_back(verdict)  # no code has left
+        raise
+    record_event("code.issued", user=challenge.user, **_fields(challenge))
     return challenge
 
 
@@ -114,12 +124,14 @@ def redeem_code(*, purpose: str, destination: str, code: str, subject: str = "")
             tries=F("tries") + 1, updated_at=now
         )
     if not counted or not hmac.compare_digest(_digits(challenge).encode(), code.encode()):
-        log.warning("code.refused", extra=_fields(challenge))
+        record_event(
+            "code.refused", user=challenge.user, level=logging.WARNING, **_fields(challenge)
+        )
         raise CodeInvalid(attr="code")
     if not redeemable.update(used_at=now, updated_at=now):
         raise CodeInvalid(attr="code")
     challenge.refresh_from_db()
-    log.info("code.redeemed", extra=_fields(challenge))
+    record_event("code.redeemed", user=challenge.user, **_fields(challenge))
     return challenge
 
 
@@ -159,6 +171,16 @@ def _pepper_mac(message: str) -> bytes:
     return salted_hmac("ntc_core.auth.codes", message, secret=pepper, algorithm="sha256").digest()
 
 
+def _wait_for_turn(destination: str) -> None:
+    """Let one code at a time be issued for a destination, whatever for, so that the counts hold.
+
+    SQLite lets only one transaction write anyway.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [destination])
+
+
 def _replace_open_code(challenge: OneTimeCode, *, now: datetime) -> None:
     """Store the challenge in place of the open one.
 
@@ -182,13 +204,22 @@ def _replace_open_code(challenge: OneTimeCode, *, now: datetime) -> None:
 def _require_within_limits(challenge: OneTimeCode, *, now: datetime) -> None:
     """Refuse what comes too soon or too often; otherwise note when the next may come."""
     sent = OneTimeCode.objects.filter(
-        destination=challenge.destination, created_at__gt=now - HOUR
+        destination=challenge.destination, created_at__gt=now - DAY
     ).exclude(pk=challenge.pk)
     moments = list(sent.order_by("created_at").values_list("created_at", flat=True))
-    if len(moments) >= auth_settings.CODES_PER_HOUR:
-        raise _too_soon((moments[-auth_settings.CODES_PER_HOUR] + HOUR - now).total_seconds())
+    for window, count in (
+        (DAY, auth_settings.CODES_PER_DAY),
+        (HOUR, auth_settings.CODES_PER_HOUR),
+    ):
+        if len(moments) >= count and moments[-count] > now - window:
+            raise _too_soon((moments[-count] + window - now).total_seconds())
 
-    unanswered = sent.filter(purpose=challenge.purpose, subject=challenge.subject, used_at=None)
+    unanswered = sent.filter(
+        purpose=challenge.purpose,
+        subject=challenge.subject,
+        used_at=None,
+        created_at__gt=now - HOUR,
+    )
     last = unanswered.order_by("-created_at").first()
     if last is not None and last.resend_at > now:
         raise _too_soon((last.resend_at - now).total_seconds())
@@ -205,7 +236,7 @@ def _too_soon(seconds: float) -> RateLimited:
     )
 
 
-def _fields(challenge: OneTimeCode) -> dict[str, str]:
+def _fields(challenge: OneTimeCode) -> dict[str, Any]:
     is_phone = challenge.channel == "sms"
     mask = mask_phone if is_phone else mask_email
     return {
