@@ -109,7 +109,9 @@ def tell_of_failed_payment(
         payment,
         kind="payment_failed",
         dedupe_key=str(attempt.uid if attempt else payment.uid),
-        facts=_facts(payment, attempt),
+        # One of `ntc_payments.types.FailureCode`; the templates have words for what payers can
+        # do something about, and neutral ones for the rest.
+        facts={**_facts(payment, attempt), "failure": attempt.failure_code if attempt else ""},
     )
 
 

@@ -13,6 +13,7 @@ from apps.common import demo
 from apps.subscriptions.models import Plan, Subscription
 from apps.subscriptions.services import subscribe
 from django.conf import settings as django_settings
+from django.template.loader import render_to_string
 from django.utils import timezone
 from ntc_core.auth.services import issue_code, redeem_code
 from ntc_core.outbox.models import OutboxJob
@@ -144,7 +145,37 @@ def test_a_declined_payment_is_told(user, company, mailbox):
 
     (message,) = mailbox()
 
-    assert message["body"].startswith("Malipo ya TZS 2,000 kwa Wiki moja hayakufanikiwa.")
+    assert message["body"].startswith(
+        "Malipo ya TZS 2,000 kwa Wiki moja hayakufanikiwa: yalikataliwa kwenye simu. "
+    )
+
+
+@pytest.mark.parametrize("channel", ["sms", "email"])
+@pytest.mark.parametrize(
+    ("failure", "in_swahili", "in_english"),
+    [
+        ("declined", "hayakufanikiwa: yalikataliwa kwenye simu. ", "was declined on the phone. "),
+        (
+            "timed_out",
+            "hayakufanikiwa: muda wa kuyathibitisha uliisha. ",
+            "was not approved on the phone in time. ",
+        ),
+        (
+            "insufficient_funds",
+            "hayakufanikiwa: salio halitoshi. ",
+            "failed: there is not enough money in the account. ",
+        ),
+        ("provider_unreachable", "hayakufanikiwa. ", "did not go through. "),
+        ("", "hayakufanikiwa. ", "did not go through. "),
+    ],
+)
+def test_a_failure_is_told_in_words_that_help(channel, failure, in_swahili, in_english):
+    """Who has no money must do something else than who was too slow."""
+    facts = {"amount": "TZS 2,000", "description": "X", "reference": "P1", "failure": failure}
+
+    for language, words in (("sw", in_swahili), ("en", in_english)):
+        text = render_to_string(f"ntc_notify/payment_failed/{channel}.{language}.txt", facts)
+        assert f" X {words}" in text
 
 
 @pytest.mark.django_db(transaction=True)

@@ -6,6 +6,7 @@ import pytest
 from django.conf import settings
 from django.template.loader import render_to_string
 from ntc_notify.segments import measure_sms
+from ntc_payments.types import FailureCode
 
 LONG_VALUES = {
     "code": "123456",
@@ -17,10 +18,19 @@ LONG_VALUES = {
 }
 
 
+#: A kind, and what of it decides between words.
+MESSAGES = [
+    *((kind, {}) for kind in settings.NTC_NOTIFY_KINDS),
+    *(("payment_failed", {"failure": code.value}) for code in FailureCode),
+]
+
+
 @pytest.mark.parametrize("language", ["sw", "en"])
-@pytest.mark.parametrize("kind", settings.NTC_NOTIFY_KINDS)
-def test_an_sms_is_one_part(kind, language):
-    text = render_to_string(f"ntc_notify/{kind}/sms.{language}.txt", LONG_VALUES).strip()
+@pytest.mark.parametrize(("kind", "values"), MESSAGES)
+def test_an_sms_is_one_part(kind, values, language):
+    template = f"ntc_notify/{kind}/sms.{language}.txt"
+
+    text = render_to_string(template, {**LONG_VALUES, **values}).strip()
 
     size = measure_sms(text)
 

@@ -189,6 +189,6 @@ NTC_NOTIFY_KINDS = {
     },
     "payment_failed": {
         "channels": ["sms", "email"],
-        "variables": ["amount", "description", "reference"],
+        "variables": ["amount", "description", "reference", "failure"],
     },
 }
