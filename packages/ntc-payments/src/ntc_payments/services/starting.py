@@ -76,7 +76,7 @@ def start_payment(
         "return_url": _url(return_url),
         "metadata": _metadata(metadata),
     }
-    key = _text(idempotency_key, name=IDEMPOTENCY_HEADER)
+    key = _key(idempotency_key)
     fingerprint = _fingerprint({**content, "provider": provider or ""})
     known = Payment.objects.filter(payer=payer, idempotency_key=key).first()
     if known is not None:
@@ -199,6 +199,17 @@ def _text(value: str, *, name: str) -> str:
 
 
 def _url(value: str | None) -> str:
+def _key(value: str) -> str:
+    key = _text(value, name=IDEMPOTENCY_HEADER)
+    # What a header can carry: other letters arrive as whatever the server in between makes of them.
+    if not (key.isascii() and key.isprintable()):
+        raise InvalidInput(
+            f"{IDEMPOTENCY_HEADER} is a text of ASCII letters, digits and signs, such as a UUID.",
+            attr=IDEMPOTENCY_HEADER,
+        )
+    return key
+
+
     if not value:
         return ""
     problem = InvalidInput("return_url must be an http or https URL.", attr="return_url")
