@@ -70,4 +70,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = spectacular_defaults(title="Payments tests", version="1.0.0")
 
 NTC_OUTBOX_RUNNER = "manual"
+# All of the tests' payers have one phone; those about the limit set their own.
+NTC_PAYMENT_MAX_LIVE_PER_PHONE = 1000
+NTC_PAYMENT_RETURN_HOSTS = ["shop.example"]
 NTC_PAYMENT_PROVIDERS: dict[str, dict[str, object]] = {}

@@ -156,6 +156,16 @@ def test_known_key_is_answered_although_the_provider_is_gone(start, settings):
         ({"return_url": "javascript:alert(1)"}, InvalidInput, "return_url", "https"),
         ({"return_url": "http://[broken"}, InvalidInput, "return_url", "https"),
         ({"metadata": {"a": object()}}, InvalidInput, "metadata", "JSON"),
+        ({"return_url": "https://evil.example/"}, InvalidInput, "return_url", "hosts"),
+        ({"return_url": "https://shop.example.evil.example/"}, InvalidInput, "return_url", "hosts"),
+        ({"return_url": "https://shop.example@evil.example/"}, InvalidInput, "return_url", "https"),
+        (
+            {"return_url": "https://evil.example\\@shop.example"},
+            InvalidInput,
+            "return_url",
+            "https",
+        ),
+        ({"return_url": "https://shop.exa\nmple/"}, InvalidInput, "return_url", "https"),
         ({"metadata": {"a": float("nan")}}, InvalidInput, "metadata", "JSON"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ntc_core.conf import AppSettings
@@ -32,6 +32,12 @@ class PaymentsSettings(AppSettings):
     #: A call to a company that has not come back for so long is taken for dead. Longer
     #: than any provider's total deadline.
     PAYMENT_SEND_LEASE_SECONDS: float = 60
+    #: So many prompts may wait on one phone, whoever asked for them, and so many of one payer.
+    #: Without a limit anybody who signs up can fill a stranger's screen.
+    PAYMENT_MAX_LIVE_PER_PHONE: int = 3
+    #: Where a checkout page may send the payer back to: host names as in ALLOWED_HOSTS
+    #: (".example.com": the subdomains too). Empty: a `return_url` is refused.
+    PAYMENT_RETURN_HOSTS: Sequence[str] = ()
 
 
 payments_settings = PaymentsSettings()

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from .environment import Environment, refuse
 
-__all__ = ["message_providers", "payment_providers"]
+__all__ = ["message_providers", "payment_providers", "return_hosts"]
 
 Options = dict[str, Any]
 Providers = dict[str, Options]
@@ -44,6 +44,11 @@ def payment_providers(
         name: _without_gaps(known[name](), prefix=name)
         for name in _known_names(env, "PAYMENT_PROVIDERS", known=known, default=default)
     }
+
+
+def return_hosts(*urls: str) -> list[str]:
+    """Return the hosts of our own addresses: a checkout page may send a payer back there."""
+    return sorted({urlsplit(url).hostname or "" for url in urls} - {""})
 
 
 def message_providers(

@@ -16,8 +16,8 @@ from ntc_core.logging import build_logging
 
 from . import dotenv  # noqa: F401 - before anything reads the environment
 from .base import *  # noqa: F403 - settings inherit this way
-from .base import LOG_DIR, LOG_LEVEL, ROOT_DIR, env
-from .companies import message_providers, payment_providers
+from .base import CORS_ALLOWED_ORIGINS, LOG_DIR, LOG_LEVEL, ROOT_DIR, env
+from .companies import message_providers, payment_providers, return_hosts
 from .local_secret import read_or_make_secret
 
 #: What this machine keeps between two runs; delete the folder to begin anew.
@@ -72,6 +72,9 @@ NTC_PAYMENT_PROVIDERS = payment_providers(
         "api_key": _derive("simulator.api_key"),
         "webhook_secret": _derive("simulator.webhook_secret"),
     },
+)
+NTC_PAYMENT_RETURN_HOSTS = return_hosts(
+    PUBLIC_URL, *CORS_ALLOWED_ORIGINS, "http://localhost", "http://127.0.0.1"
 )
 NTC_EMAIL_PROVIDERS = message_providers(
     env, "EMAIL_PROVIDERS", default=["mailbox"], mailbox=LOCAL_DIR / "mailbox"

@@ -8,8 +8,8 @@ import hmac
 from ntc_core.logging import build_logging
 
 from .base import *  # noqa: F403 - settings inherit this way
-from .base import LOG_DIR, LOG_LEVEL, NTC_TRUSTED_PROXY_COUNT, env
-from .companies import message_providers, payment_providers
+from .base import CORS_ALLOWED_ORIGINS, LOG_DIR, LOG_LEVEL, NTC_TRUSTED_PROXY_COUNT, env
+from .companies import message_providers, payment_providers, return_hosts
 from .environment import refuse
 
 DEBUG = False
@@ -117,6 +117,7 @@ for _key in NTC_JWT_KEYS:
 # --- Companies --------------------------------------------------------------------------
 
 NTC_PAYMENT_PROVIDERS = payment_providers(env, public_url=PUBLIC_URL, default=[], simulator={})
+NTC_PAYMENT_RETURN_HOSTS = return_hosts(PUBLIC_URL, *CORS_ALLOWED_ORIGINS)
 NTC_EMAIL_PROVIDERS = message_providers(
     env, "EMAIL_PROVIDERS", default=["smtp"] if env.text("EMAIL_URL") else [], mailbox=None
 )

@@ -45,6 +45,7 @@ NTC_PAYMENT_PROVIDERS = {
         "callback_url": f"{PUBLIC_URL}/api/v1/webhooks/payments/simulator/",
     }
 }
+NTC_PAYMENT_RETURN_HOSTS = ["app.example.com"]
 NTC_EMAIL_PROVIDERS = {"mailbox": {"directory": str(LOCAL_DIR / "mailbox")}}
 NTC_SMS_PROVIDERS = {"mailbox": {"directory": str(LOCAL_DIR / "mailbox")}}
 DEFAULT_FROM_EMAIL = "Faraja Yangu <salamu@example.com>"

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.db import transaction
+from django.http.request import validate_host
 from django.utils import timezone
 from ntc_core.errors import InvalidInput
 from ntc_core.money import Money
@@ -217,7 +218,10 @@ def _key(value: str) -> str:
         parts = urlsplit(value)
     except ValueError as error:
         raise problem from error
-    if parts.scheme not in {"http", "https"} or not parts.hostname or len(value) > LONGEST_URL:
+    # Browsers read a backslash as a slash, and so another host than we do.
+    unclear = "\\" in value or "@" in parts.netloc or not value.isprintable()
+    host = parts.hostname
+    if parts.scheme not in {"http", "https"} or not host or unclear or len(value) > LONGEST_URL:
         raise problem
     return value
 
@@ -225,6 +229,12 @@ def _key(value: str) -> str:
 def _metadata(value: Mapping[str, Any] | None) -> dict[str, Any]:
     try:
         copy: dict[str, Any] = json.loads(json.dumps(dict(value or {}), allow_nan=False))
+    if not validate_host(host, payments_settings.PAYMENT_RETURN_HOSTS):
+        raise InvalidInput(
+            "return_url must lead to one of the hosts of this service.",
+            code="return_host_not_allowed",
+            attr="return_url",
+        )
     except (TypeError, ValueError) as error:
         raise InvalidInput("metadata is a JSON object.", attr="metadata") from error
     return copy
