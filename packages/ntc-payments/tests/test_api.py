@@ -246,6 +246,23 @@ def test_retry_while_one_is_under_way_is_a_conflict(client, start, user):
     assert_error(client.post(f"{URL}{payment.uid}/retry/"), 409, code="attempt_in_progress")
 
 
+@pytest.mark.parametrize("action", ["retry", "cancel"])
+def test_changing_payments_is_limited_per_payer(client, start, user, settings, action):
+    """Each retry may ring a phone; another payer is not held up."""
+    settings.REST_FRAMEWORK = {
+        **settings.REST_FRAMEWORK,
+        "DEFAULT_THROTTLE_RATES": {"payments": "2/min"},
+    }
+    mine, other = start(payer=user), start()
+
+    answers = [client.post(f"{URL}{mine.uid}/{action}/") for _ in range(3)]
+
+    assert_error(answers[-1], 429, code="throttled")
+    assert 429 not in [answer.status_code for answer in answers[:2]]
+    client.force_authenticate(other.payer)
+    assert client.post(f"{URL}{other.uid}/{action}/").status_code != 429
+
+
 @pytest.mark.parametrize(
     ("body", "attr"),
     [

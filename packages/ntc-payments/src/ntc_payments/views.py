@@ -11,6 +11,7 @@ from ntc_core.errors import NotFound
 from ntc_core.pagination import StandardResultsSetPagination
 from ntc_core.registry import UnknownProvider
 from ntc_core.response_wrapper import success_response
+from ntc_core.throttling import ScopedRateThrottle
 from ntc_core.webhooks.services import split_provider_slug
 from ntc_core.webhooks.types import WebhookVerifier
 from ntc_core.webhooks.views import WebhookView
@@ -80,6 +81,8 @@ class PaymentCancelView(APIView):
     """Stop a payment."""
 
     permission_classes = [IsAuthenticated]
+    throttle_classes = [ScopedRateThrottle]
+    throttle_scope = "payments"
 
     @extend_schema(operation_id="payments_cancel", request=None, responses=PaymentOutput)
     def post(self, request: Request, uid: UUID) -> Response:
@@ -93,6 +96,8 @@ class PaymentRetryView(APIView):
     """Try a failed payment again."""
 
     permission_classes = [IsAuthenticated]
+    throttle_classes = [ScopedRateThrottle]
+    throttle_scope = "payments"
 
     @extend_schema(operation_id="payments_retry", request=RetryInput, responses=PaymentOutput)
     def post(self, request: Request, uid: UUID) -> Response:
