@@ -77,11 +77,12 @@ def start(simulator: RunningSimulator) -> StartPayment:
             "money": Money.from_major("15000", "TZS"),
             "method": "mobile_push",
             "phone": "0712 345 678",
-            "purpose": "subscription:1",
             "description": "Plan, one month",
             "idempotency_key": f"key-{next(numbers)}",
             **changes,
         }
+        # Another key is another purchase: for the same one a second prompt is refused.
+        values.setdefault("purpose", f"subscription:{values['idempotency_key']}")
         values.setdefault("payer", None)
         values["payer"] = values["payer"] or make_user()
         return services.start_payment(**values)

@@ -18,7 +18,7 @@ from ntc_core.outbox.services import run_due_jobs
 from ntc_core.testing.plugin import make_user
 from ntc_core.webhooks.models import WebhookEvent
 from ntc_payments import services, signals
-from ntc_payments.errors import AttemptInProgress, CannotCancel, CannotRetry
+from ntc_payments.errors import AttemptInProgress, CannotCancel, CannotRetry, PromptWaiting
 from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
 from ntc_payments.types import Claim, Observation, Source
 
@@ -192,6 +192,33 @@ def test_equal_starts_at_once_are_one_payment(start):
     assert len({result.pk for result in results}) == 1
     assert PaymentAttempt.objects.count() == 1
     assert OutboxJob.objects.count() == 1
+
+
+def test_equal_purchases_at_once_are_one_prompt(start):
+    """The same double click from a client that sends no key of its own."""
+    payer = make_user()
+
+    results = at_once([lambda: start(payer=payer, purpose="plan")] * THREADS)
+
+    kinds = Counter(type(result) for result in results)
+    assert kinds == {Payment: 1, AttemptInProgress: THREADS - 1}
+    assert PaymentAttempt.objects.count() == 1
+
+
+def test_a_phone_asked_for_by_many_at_once_has_three_prompts(start, settings):
+    """Sixteen accounts, one phone; then one account, sixteen phones."""
+    del settings.NTC_PAYMENT_MAX_LIVE_PER_PHONE
+    payer = make_user()
+    payers = [make_user() for _ in range(THREADS)]
+
+    one_phone = at_once([lambda user=user: start(payer=user) for user in payers])
+    one_payer = at_once(
+        [lambda n=n: start(payer=payer, phone=f"0755 000 1{n:02}") for n in range(THREADS)]
+    )
+
+    for results in (one_phone, one_payer):
+        kinds = Counter(type(result) for result in results)
+        assert kinds == {Payment: 3, PromptWaiting: THREADS - 3}
 
 
 def test_retries_at_once_are_one_attempt(start):

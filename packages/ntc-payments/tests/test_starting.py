@@ -16,6 +16,7 @@ from ntc_payments.errors import (
     AttemptInProgress,
     CannotRetry,
     IdempotencyKeyReused,
+    PromptWaiting,
     ProviderCannot,
 )
 from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
@@ -155,7 +156,6 @@ def test_known_key_is_answered_although_the_provider_is_gone(start, settings):
         ({"idempotency_key": "k\ty"}, InvalidInput, "Idempotency-Key", "ASCII"),
         ({"return_url": "javascript:alert(1)"}, InvalidInput, "return_url", "https"),
         ({"return_url": "http://[broken"}, InvalidInput, "return_url", "https"),
-        ({"metadata": {"a": object()}}, InvalidInput, "metadata", "JSON"),
         ({"return_url": "https://evil.example/"}, InvalidInput, "return_url", "hosts"),
         ({"return_url": "https://shop.example.evil.example/"}, InvalidInput, "return_url", "hosts"),
         ({"return_url": "https://shop.example@evil.example/"}, InvalidInput, "return_url", "https"),
@@ -166,6 +166,7 @@ def test_known_key_is_answered_although_the_provider_is_gone(start, settings):
             "https",
         ),
         ({"return_url": "https://shop.exa\nmple/"}, InvalidInput, "return_url", "https"),
+        ({"metadata": {"a": object()}}, InvalidInput, "metadata", "JSON"),
         ({"metadata": {"a": float("nan")}}, InvalidInput, "metadata", "JSON"),
     ],
 )
@@ -265,3 +266,115 @@ def test_retry_by_a_provider_that_cannot_leaves_the_payment_failed(start, settin
     payment.refresh_from_db()
     assert payment.status == "failed"
     assert payment.attempts.count() == 1
+
+
+def test_same_purchase_again_is_refused_while_the_first_prompt_is_live(start):
+    """A double click without a key: one prompt, and the answer names its payment."""
+    user = make_user()
+    first = start(payer=user, purpose="plan", idempotency_key="click-1")
+
+    with pytest.raises(AttemptInProgress) as caught:
+        start(payer=user, purpose="plan", idempotency_key="click-2")
+
+    assert caught.value.http_status == 409
+    assert str(first.uid) in caught.value.message
+    assert Payment.objects.get() == first
+
+
+@pytest.mark.parametrize("other", [{"phone": "0713 345 678"}, {"description": "Another plan"}])
+def test_another_purchase_is_asked_for_beside_the_first(start, other):
+    """Only what is equal in everything is the same click."""
+    user = make_user()
+    start(payer=user, purpose="plan")
+
+    start(payer=user, purpose="plan", **other)
+
+    assert PaymentAttempt.objects.count() == 2
+
+
+def test_same_purchase_is_asked_for_again_after_the_first_has_ended(start):
+    """Paid, declined or expired: the phone is free."""
+    user = make_user()
+    fail(start(payer=user, purpose="plan"))
+
+    start(payer=user, purpose="plan")
+
+    assert PaymentAttempt.objects.count() == 2
+
+
+def test_canceled_payment_blocks_until_its_prompt_is_off_the_phone(start, run_jobs):
+    """Cancelling is a wish; while the prompt is there the payer could approve both."""
+    user = make_user()
+    first = start(payer=user, purpose="plan")
+    services.cancel_payment(payment=first)
+
+    with pytest.raises(AttemptInProgress):
+        start(payer=user, purpose="plan")
+    run_jobs()
+
+    start(payer=user, purpose="plan")
+
+
+def test_pages_may_be_open_twice(start, settings):
+    """Nothing appears on anybody's phone."""
+    settings.NTC_PAYMENT_PROVIDERS = {"hosted": {"class": "tests.companies.HostedProvider"}}
+    settings.NTC_PAYMENT_MAX_LIVE_PER_PHONE = 1
+    user = make_user()
+
+    for _ in range(2):
+        start(payer=user, method="hosted_checkout", phone=None, purpose="plan")
+
+    assert PaymentAttempt.objects.count() == 2
+
+
+def test_a_phone_has_three_prompts_at_most_whoever_asks(start, settings):
+    """A stranger's screen cannot be filled, not even with several accounts."""
+    del settings.NTC_PAYMENT_MAX_LIVE_PER_PHONE
+    for _ in range(3):
+        start()
+
+    with pytest.raises(PromptWaiting) as caught:
+        start()
+
+    assert (caught.value.http_status, caught.value.code) == (409, "prompt_waiting")
+    assert Payment.objects.count() == OutboxJob.objects.count() == 3
+    start(phone="0713 345 678")
+    fail(Payment.objects.first())
+    start(phone="0713 345 678")
+
+
+def test_a_payer_has_three_prompts_at_most_on_whatever_phones(start, settings):
+    """Otherwise one account could ring every phone there is."""
+    del settings.NTC_PAYMENT_MAX_LIVE_PER_PHONE
+    user = make_user()
+    for number in range(3):
+        start(payer=user, phone=f"071234567{number}")
+
+    with pytest.raises(PromptWaiting):
+        start(payer=user, phone="0712345679")
+
+
+def test_retry_is_held_to_the_same_limit(start, settings):
+    """It is one more prompt; the payment stays failed, with its phone."""
+    settings.NTC_PAYMENT_MAX_LIVE_PER_PHONE = 1
+    payment = start(phone="0713 345 678")
+    fail(payment)
+    start(phone="0755 000 111")
+
+    with pytest.raises(PromptWaiting):
+        services.retry_payment(payment=payment, phone="0755 000 111")
+
+    payment.refresh_from_db()
+    assert (payment.status, payment.phone_e164) == ("failed", "+255713345678")
+    services.retry_payment(payment=payment)
+
+
+def test_retry_beside_a_new_payment_for_the_same_is_refused(start):
+    """The payer gave up on the failed one and clicked again."""
+    user = make_user()
+    failed = start(payer=user, purpose="plan")
+    fail(failed)
+    start(payer=user, purpose="plan")
+
+    with pytest.raises(AttemptInProgress):
+        services.retry_payment(payment=failed)

@@ -10,6 +10,7 @@ __all__ = [
     "CannotRetry",
     "IdempotencyKeyReused",
     "PaymentNotFound",
+    "PromptWaiting",
     "ProviderCannot",
 ]
 
@@ -40,6 +41,16 @@ class AttemptInProgress(Conflict):
     """An attempt may still be on the payer's phone; a second prompt is never sent."""
 
     code = "attempt_in_progress"
+
+
+class PromptWaiting(Conflict):
+    """The phone or the payer has as many prompts as a person can keep apart."""
+
+    code = "prompt_waiting"
+    message = (
+        "Too many requests already wait to be approved. Answer or cancel one of them, "
+        "or wait until one has ended."
+    )
 
 
 class CannotRetry(Conflict):

@@ -203,6 +203,11 @@ class PaymentAttempt(BaseModel):
                 name="ntc_attempt_poll_due",
             ),
             models.Index(
+                fields=["phone_e164"],
+                condition=_one_of("status", LIVE_ATTEMPTS),
+                name="ntc_attempt_live_on_phone",
+            ),
+            models.Index(
                 fields=["lease_until"], condition=Q(status="sending"), name="ntc_attempt_sending"
             ),
         ]

@@ -50,6 +50,7 @@ def subscribe(
 
     Raises:
         InvalidInput: the plan is not on sale, or the payment cannot be made like that.
+        Conflict: a prompt for this is on its way already, or too many others are.
         Unprocessable: the idempotency key was used for something else.
         Unavailable: no payment provider is configured.
     """

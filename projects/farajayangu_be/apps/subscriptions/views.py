@@ -61,7 +61,7 @@ class SubscribeView(APIView):
             )
         ],
     )
-    @documented_errors(422, 503)
+    @documented_errors(409, 422, 503)
     def post(self, request: Request) -> Response:
         """Start paying for a plan; the subscription is active once the payment succeeds."""
         form = SubscribeInput(data=request.data)

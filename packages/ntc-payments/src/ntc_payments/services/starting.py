@@ -28,6 +28,7 @@ from ntc_payments.models import (
 from ntc_payments.providers.base import PaymentProvider
 from ntc_payments.services.choosing import choose_provider, read_method, read_phone
 from ntc_payments.services.moves import lock_payment, move_payment, write_event
+from ntc_payments.services.prompts import require_room_for_prompt
 from ntc_payments.types import AttemptStatus, PaymentMethod, PaymentStatus, Source
 
 __all__ = ["retry_payment", "start_payment"]
@@ -64,6 +65,8 @@ def start_payment(
         InvalidInput: something is malformed; `attr` names it.
         ProviderCannot: no provider does this method, currency or amount.
         IdempotencyKeyReused: the payer used the key for something else.
+        AttemptInProgress: a prompt for the same purchase is on its way to the payer.
+        PromptWaiting: too many prompts wait on that phone, or for that payer.
     """
     chosen_method = read_method(method)
     phone_e164 = read_phone(phone, method=chosen_method)
@@ -99,6 +102,7 @@ def start_payment(
         )
         if not created:
             return _same_or_refused(payment, fingerprint)
+        require_room_for_prompt(payment)
         write_event(
             payment=payment,
             kind=PaymentEvent.Kind.PAYMENT,
@@ -121,6 +125,7 @@ def retry_payment(
 
     Raises:
         AttemptInProgress: an attempt is, or may be, on the payer's phone.
+        PromptWaiting: too many others are.
         CannotRetry: paid, canceled or expired.
         InvalidInput, ProviderCannot: as in `start_payment()`.
     """
@@ -136,6 +141,7 @@ def retry_payment(
         if phone_e164 != payment.phone_e164:
             payment.phone_e164 = phone_e164
             payment.save(update_fields=["phone_e164", "updated_at"])
+        require_room_for_prompt(payment)
         move_payment(
             payment,
             to=PaymentStatus.OPEN,
@@ -193,13 +199,6 @@ def _fingerprint(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _text(value: str, *, name: str) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TEXT or "\x00" in value:
-        raise InvalidInput(f"{name} is a text of 1 to {LONGEST_TEXT} characters.", attr=name)
-    return value
-
-
-def _url(value: str | None) -> str:
 def _key(value: str) -> str:
     key = _text(value, name=IDEMPOTENCY_HEADER)
     # What a header can carry: other letters arrive as whatever the server in between makes of them.
@@ -211,6 +210,13 @@ def _key(value: str) -> str:
     return key
 
 
+def _text(value: str, *, name: str) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TEXT or "\x00" in value:
+        raise InvalidInput(f"{name} is a text of 1 to {LONGEST_TEXT} characters.", attr=name)
+    return value
+
+
+def _url(value: str | None) -> str:
     if not value:
         return ""
     problem = InvalidInput("return_url must be an http or https URL.", attr="return_url")
@@ -223,18 +229,18 @@ def _key(value: str) -> str:
     host = parts.hostname
     if parts.scheme not in {"http", "https"} or not host or unclear or len(value) > LONGEST_URL:
         raise problem
-    return value
-
-
-def _metadata(value: Mapping[str, Any] | None) -> dict[str, Any]:
-    try:
-        copy: dict[str, Any] = json.loads(json.dumps(dict(value or {}), allow_nan=False))
     if not validate_host(host, payments_settings.PAYMENT_RETURN_HOSTS):
         raise InvalidInput(
             "return_url must lead to one of the hosts of this service.",
             code="return_host_not_allowed",
             attr="return_url",
         )
+    return value
+
+
+def _metadata(value: Mapping[str, Any] | None) -> dict[str, Any]:
+    try:
+        copy: dict[str, Any] = json.loads(json.dumps(dict(value or {}), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise InvalidInput("metadata is a JSON object.", attr="metadata") from error
     return copy

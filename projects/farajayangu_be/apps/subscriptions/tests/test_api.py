@@ -126,13 +126,42 @@ def test_a_key_that_is_none_names_the_header(signed_in_client, user, plan):
     assert not list_payments(payer=user).exists()
 
 
-def test_without_a_key_each_call_is_a_purchase(signed_in_client, user, plan):
+def test_a_double_click_without_a_key_names_the_payment_that_is_under_way(
+    signed_in_client, user, plan, week
+):
     choice = {"plan": str(plan.uid), "method": "mobile_push"}
 
     assert_success(signed_in_client.post(SUBSCRIBE, choice), 201)
     assert_success(signed_in_client.post(SUBSCRIBE, choice), 201)
 
-    assert list_payments(payer=user).count() == 2
+
+def test_a_strangers_phone_cannot_be_filled_with_prompts(signed_in_client, user, plan):
+    def ask(number):
+        choice = {"plan": str(plan.uid), "method": "mobile_push", "phone": f"076543210{number}"}
+        return signed_in_client.post(SUBSCRIBE, choice)
+
+    answers = [ask(number) for number in range(4)]
+
+    assert [answer.status_code for answer in answers] == [201, 201, 201, 409]
+    assert_error(answers[-1], 409, code="prompt_waiting")
+    assert list_payments(payer=user).count() == 3
+
+
+def test_the_number_behind_a_uid_is_no_uid(signed_in_client, user, plan):
+    answer = signed_in_client.post(SUBSCRIBE, {"plan": plan.uid.int, "method": "mobile_push"})
+
+    assert_error(answer, 400, attr="plan")
+    assert not list_payments(payer=user).exists()
+
+
+def test_a_checkout_page_sends_back_to_our_own_hosts_only(signed_in_client, plan):
+    choice = {"plan": str(plan.uid), "method": "mobile_push"}
+
+    foreign = signed_in_client.post(SUBSCRIBE, {**choice, "return_url": "https://evil.example/"})
+    own = signed_in_client.post(SUBSCRIBE, {**choice, "return_url": "https://app.example.com/x"})
+
+    assert_error(foreign, 400, code="return_host_not_allowed", attr="return_url")
+    assert_success(own, 201)
 
 
 @pytest.mark.parametrize(
@@ -243,14 +272,14 @@ def test_reading_costs_two_queries(signed_in_client, plan, week, paid_for, url):
 
 
 def test_subscribing_costs_a_bounded_number_of_queries(signed_in_client, plan):
-    """The caller, the plan, then one short transaction: payment, attempt, history, job."""
+    """The caller, the plan, then one short transaction: payment, turn, attempt, history, job."""
     choice = {"plan": str(plan.uid), "method": "mobile_push"}
 
     with CaptureQueriesContext(connection) as queries:
         assert_success(signed_in_client.post(SUBSCRIBE, choice), 201)
 
     statements = [query["sql"] for query in queries if "SAVEPOINT" not in query["sql"]]
-    assert len(statements) <= 11, "\n".join(sql[:150] for sql in statements)
+    assert len(statements) <= 13, "\n".join(sql[:150] for sql in statements)
 
 
 def _sign_in_again(client, user):
