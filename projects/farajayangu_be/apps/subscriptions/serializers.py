@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ntc_core.fields import PhoneField
+from ntc_core.fields import PhoneField, UidField
 from ntc_payments.serializers import PaymentOutput
 from ntc_payments.types import PaymentMethod
 from rest_framework import serializers
@@ -39,7 +39,7 @@ class PlanOutput(serializers.ModelSerializer[Plan]):
 class SubscribeInput(serializers.Serializer[Any]):
     """Which plan, and how it will be paid. The price is the plan's, never the client's."""
 
-    plan = serializers.UUIDField(help_text="The `uid` of a plan.")
+    plan = UidField(help_text="The `uid` of a plan.")
     method = serializers.ChoiceField(choices=[method.value for method in PaymentMethod])
     provider = serializers.SlugField(
         required=False, help_text="Left out: the first provider that offers the method."

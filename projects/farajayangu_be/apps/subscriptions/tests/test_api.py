@@ -130,8 +130,19 @@ def test_a_double_click_without_a_key_names_the_payment_that_is_under_way(
     signed_in_client, user, plan, week
 ):
     choice = {"plan": str(plan.uid), "method": "mobile_push"}
+    first = assert_success(signed_in_client.post(SUBSCRIBE, choice), 201)
 
-    assert_success(signed_in_client.post(SUBSCRIBE, choice), 201)
+    second = signed_in_client.post(SUBSCRIBE, choice)
+
+    body = assert_error(second, 409, code="attempt_in_progress")
+    assert first["payment"]["uid"] in body["message"]
+    assert_success(signed_in_client.post(SUBSCRIBE, {**choice, "plan": str(week.uid)}), 201)
+
+
+def test_the_same_plan_is_bought_again_once_the_first_is_paid(signed_in_client, plan, paid_for):
+    paid_for(plan)
+
+    choice = {"plan": str(plan.uid), "method": "mobile_push"}
     assert_success(signed_in_client.post(SUBSCRIBE, choice), 201)
 
 
