@@ -233,3 +233,24 @@ def test_health_is_quiet_until_it_fails(request_lines, settings):
 
 def test_the_setting_can_be_given_to_dictconfig_as_it_is():
     logging.config.DictConfigurator(build_logging())
+
+
+def test_a_proxy_that_is_not_configured_is_told_of_once(caplog, settings):
+    """Behind TLS every request would be redirected for ever, and nothing else says why."""
+    settings.SECURE_SSL_REDIRECT = True
+    client = Client()
+    for _ in range(3):
+        client.get("/api/v1/hello/", headers={"X-Forwarded-Proto": "https"})
+
+    (line,) = [line for line in caplog.records if line.msg == "request.proxy_not_trusted"]
+    assert line.levelname == "ERROR"
+    assert "NTC_TRUSTED_PROXY_COUNT" in line.hint
+
+
+@pytest.mark.parametrize(("count", "headers"), [(1, {"X-Forwarded-Proto": "https"}), (0, {})])
+def test_without_a_surprising_proxy_nothing_is_told(caplog, settings, count, headers):
+    settings.NTC_TRUSTED_PROXY_COUNT = count
+
+    Client().get("/api/v1/hello/", headers=headers)
+
+    assert "request.proxy_not_trusted" not in {line.msg for line in caplog.records}

@@ -49,6 +49,11 @@ _UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 # What Django's error pages come as; everything else is an answer somebody meant.
 _PAGE_TYPES = frozenset({"text/html", "text/plain"})
 
+_PROXY_HINT = (
+    "X-Forwarded-Proto came in, but NTC_TRUSTED_PROXY_COUNT is 0: set it to the number of "
+    "proxies in front, or https is taken for http and all callers for one."
+)
+
 log = logging.getLogger("ntc_core.request")
 
 GetResponse = Callable[[HttpRequest], Any]
@@ -102,21 +107,34 @@ class RequestIdMiddleware(_Middleware):
 
 
 class RequestLogMiddleware(_Middleware):
-    """Write one line per request: method, path without the query, status, time, user."""
+    """Write one line per request: method, path without the query, status, time, user.
+
+    And one error per process where a proxy that NTC_TRUSTED_PROXY_COUNT does not know of stands
+    in front: its https is not believed, so SECURE_SSL_REDIRECT redirects for ever.
+    """
+
+    has_told_of_proxy = False
 
     def answer(self, request: HttpRequest) -> HttpResponseBase:
         """Log after the response is made."""
         started = time.perf_counter()
         response = cast("HttpResponseBase", self.get_response(request))
-        _log_request(request, response, started)
+        self._log(request, response, started)
         return response
 
     async def answer_async(self, request: HttpRequest) -> HttpResponseBase:
         """Do the same under ASGI."""
         started = time.perf_counter()
         response = cast("HttpResponseBase", await self.get_response(request))
-        _log_request(request, response, started)
+        self._log(request, response, started)
         return response
+
+    def _log(self, request: HttpRequest, response: HttpResponseBase, started: float) -> None:
+        _log_request(request, response, started)
+        is_proxied = "X-Forwarded-Proto" in request.headers
+        if is_proxied and core_settings.TRUSTED_PROXY_COUNT < 1 and not self.has_told_of_proxy:
+            self.has_told_of_proxy = True
+            log.error("request.proxy_not_trusted", extra={"hint": _PROXY_HINT})
 
 
 class EnvelopeErrorsMiddleware(_Middleware):
