@@ -17,7 +17,7 @@ from apps.subscriptions import services as subscriptions
 from django.dispatch import receiver
 from ntc_core.auth.services import code_secrets
 from ntc_core.auth.signals import code_issued
-from ntc_core.errors import NotFound
+from ntc_core.errors import NotFound, Unavailable
 from ntc_notify import services as notify
 from ntc_notify.errors import ContentGone, InvalidRecipient, NoReachableAddress
 from ntc_notify.types import Recipient
@@ -46,14 +46,13 @@ EAST_AFRICA_TIME = timezone(timedelta(hours=3))
 def send_code(challenge: OneTimeCode, **_: Any) -> None:
     """Send the code on the one channel it proves."""
     lifetime = challenge.expires_at - challenge.created_at
-    notify.send(
+    _send_to_destination(
+        challenge,
         kind="verification_code",
-        to=_recipient_of_code(challenge),
         context={
             "challenge": str(challenge.uid),
             "minutes": round(lifetime / timedelta(minutes=1)),
         },
-        dedupe_key=str(challenge.uid),
     )
 
 
@@ -72,12 +71,8 @@ def read_code(context: Mapping[str, Any]) -> dict[str, str]:
 @receiver(registration_refused, dispatch_uid="farajayangu_be.tell_of_account")
 def tell_of_account(registration: PendingRegistration, challenge: OneTimeCode, **_: Any) -> None:
     """Tell the owner of an account that somebody, probably they, tried to register again."""
-    notify.send(
-        kind="account_exists",
-        to=_recipient_of_code(challenge),
-        context={},
-        dedupe_key=str(challenge.uid),
-        language=registration.language,
+    _send_to_destination(
+        challenge, kind="account_exists", context={}, language=registration.language
     )
 
 
@@ -142,6 +137,32 @@ def _tell_payer(payment: Payment, *, kind: str, dedupe_key: str, facts: Mapping[
             "payment.payer_not_told",
             extra={"payment": str(payment.uid), "kind": kind, "code": error.code},
         )
+
+
+def _send_to_destination(
+    challenge: OneTimeCode, *, kind: str, context: Mapping[str, Any], language: str | None = None
+) -> None:
+    """Send to the one address that the code proves.
+
+    Raises:
+        Unavailable: no provider is set up for its channel. Which setting is missing is for the
+            log; a stranger who signs up can only come back.
+    """
+    try:
+        notify.send(
+            kind=kind,
+            to=_recipient_of_code(challenge),
+            context=context,
+            dedupe_key=str(challenge.uid),
+            language=language,
+        )
+    except NoReachableAddress as error:
+        log.error(  # noqa: TRY400 - the hint says all, a traceback nothing more
+            "code.cannot_be_sent",
+            extra={"channel": challenge.channel, "hint": "Set SMS_PROVIDERS or EMAIL_PROVIDERS."},
+        )
+        what = "an SMS" if challenge.channel == "sms" else "email"
+        raise Unavailable(f"We cannot send {what} right now. Try again later.") from error
 
 
 def _recipient_of_code(challenge: OneTimeCode) -> Recipient:

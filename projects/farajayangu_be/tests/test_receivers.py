@@ -18,7 +18,7 @@ from django.utils import timezone
 from ntc_core.auth.services import issue_code, redeem_code
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.services import run_due_jobs
-from ntc_core.testing import assert_success
+from ntc_core.testing import assert_error, assert_success
 from ntc_payments.services import poll_due
 from ntc_payments.testing import RunningSimulator, running_simulator
 
@@ -98,6 +98,24 @@ def test_a_code_that_was_replaced_is_not_sent_any_more(db, mailbox, settings):
 
     assert len(messages) == 1
     assert not OutboxJob.objects.exclude(state="done").exists(), "It is canceled, not retried."
+
+
+@pytest.mark.parametrize("phone", ["0713 200 001", "0713 200 002"])
+def test_without_a_provider_nobody_signs_up_and_only_the_log_says_why(
+    api_client, user, settings, caplog, phone
+):
+    """The same answer with and without an account."""
+    settings.NTC_SMS_PROVIDERS = {}
+
+    answer = api_client.post(
+        "/api/v1/accounts/register/", {"phone": phone, "password": "nywila-nyingine-9"}
+    )
+
+    body = assert_error(answer, 503, code="unavailable")
+    assert "PROVIDERS" not in str(body)
+    (record,) = [record for record in caplog.records if record.msg == "code.cannot_be_sent"]
+    assert record.levelname == "ERROR"
+    assert (record.channel, "SMS_PROVIDERS" in record.hint) == ("sms", True)
 
 
 def test_the_owner_of_an_account_is_told_and_gets_no_code(api_client, user, mailbox):
