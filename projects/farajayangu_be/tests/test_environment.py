@@ -82,7 +82,31 @@ def test_an_origin_has_a_scheme_a_host_and_nothing_else(env, value):
         Environment().origins("J_ORIGINS")
 
 
-@pytest.mark.parametrize("value", ["example.com", "ftp://example.com", "https://"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "https://u:p@a.example.com",
+        "https://a.example.com/x",
+        "https://a.example.com?b",
+        "https://a/#",
+    ],
+)
+def test_the_url_of_a_site_has_no_path_and_no_user(env, value):
+    env.setenv("J_SITE", value)
+
+    with pytest.raises(ImproperlyConfigured, match=r"^J_SITE has more than"):
+        Environment().site_url("J_SITE", default="")
+
+
+def test_the_url_of_a_site_may_end_with_a_slash(env):
+    env.setenv("J_SLASH", "https://a.example.com:8443/")
+
+    assert Environment().site_url("J_SLASH", default="") == "https://a.example.com:8443"
+
+
+@pytest.mark.parametrize(
+    "value", ["example.com", "ftp://example.com", "https://", "https://[a", "https://a:b"]
+)
 def test_a_web_url_is_http_with_a_host(env, value):
     env.setenv("J_URL", value)
 

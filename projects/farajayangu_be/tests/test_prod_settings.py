@@ -29,6 +29,7 @@ def good_environment() -> dict[str, str]:
         "CSRF_TRUSTED_ORIGINS": "https://api.farajayangu.example",
         "PUBLIC_URL": "https://api.farajayangu.example",
         "TRUSTED_PROXY_COUNT": "1",
+        "WEBHOOK_PATH_SECRET": secrets.token_hex(16),
         "EMAIL_URL": "smtp+tls://faraja:pass@mail.example.com:587",
         "DEFAULT_FROM_EMAIL": "Faraja Yangu <salamu@farajayangu.example>",
     }
@@ -108,9 +109,14 @@ def test_start_up_without_a_required_variable_names_it(name, how):
         ("ALLOWED_HOSTS", "*"),
         ("ALLOWED_HOSTS", "api.example.com,*"),
         ("ALLOWED_HOSTS", "https://api.example.com"),
+        ("ALLOWED_HOSTS", "api.example.com,.com"),
+        ("ALLOWED_HOSTS", ".tz."),
         ("DATABASE_URL", "sqlite:////tmp/db.sqlite3"),
         ("DATABASE_URL", "mysql://host/name"),
         ("PUBLIC_URL", "http://api.example.com"),
+        ("PUBLIC_URL", "https://me:pass@api.example.com"),
+        ("PUBLIC_URL", "https://api.example.com/api"),
+        ("PUBLIC_URL", "https://api.example.com/?a=1"),
         ("REDIS_URL", "http://redis"),
         ("CELERY_BROKER_URL", "nonsense"),
         ("CORS_ALLOWED_ORIGINS", "*"),
@@ -118,6 +124,9 @@ def test_start_up_without_a_required_variable_names_it(name, how):
         ("TRUSTED_PROXY_COUNT", "yes"),
         ("LOG_LEVEL", "LOUD"),
         ("JWT_KEYS", "too-short"),
+        ("JWT_KEYS", "ab" * 32),
+        ("WEBHOOK_PATH_SECRET", "kifupi"),
+        ("WEBHOOK_PATH_SECRET", "a" * 40),
         ("PAYMENT_PROVIDERS", "unknown"),
         ("EMAIL_PROVIDERS", "mailbox"),
         ("SMS_PROVIDERS", "mailbox"),
@@ -130,7 +139,7 @@ def test_start_up_with_an_unsafe_value_names_the_variable_and_hides_the_value(na
     assert checked.returncode != 0
     last_line = checked.stderr.strip().splitlines()[-1]
     assert f"ImproperlyConfigured: {name} " in last_line
-    if name in {"SECRET_KEY", "JWT_KEYS", "DATABASE_URL"}:
+    if name in {"SECRET_KEY", "JWT_KEYS", "DATABASE_URL", "WEBHOOK_PATH_SECRET"}:
         assert value not in last_line
 
 
@@ -166,6 +175,12 @@ def test_the_proxy_header_is_believed_only_behind_a_proxy():
 
     assert believed == "('HTTP_X_FORWARDED_PROTO', 'https')"
     assert show("SECURE_PROXY_SSL_HEADER", env) == "None"
+
+
+def test_a_payer_is_sent_back_to_our_own_hosts_only():
+    hosts = show("NTC_PAYMENT_RETURN_HOSTS", good_environment())
+
+    assert hosts == "['api.farajayangu.example', 'app.farajayangu.example']"
 
 
 def test_debug_cannot_be_switched_on():

@@ -30,7 +30,7 @@ ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[
 PORT = env.whole_number("PORT", default=8000)
 # Whatever port a front end's own development server has.
 CORS_ALLOWED_ORIGIN_REGEXES = [r"^http://(localhost|127\.0\.0\.1):[0-9]+$"]
-PUBLIC_URL = env.web_url("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}")
+PUBLIC_URL = env.site_url("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}")
 
 # The pretend phone and Django's error pages have scripts within the page.
 NTC_CONTENT_SECURITY_POLICY = (

@@ -87,10 +87,21 @@ class Environment:
     def web_url(self, name: str, *, default: str = "") -> str:
         """Return an http(s) URL without the trailing slash."""
         value = self.text(name, default=default)
-        parts = urlsplit(value)
-        if value and (parts.scheme not in {"http", "https"} or not parts.hostname):
+        if value and not _is_web_url(value):
             raise refuse(name, "is not a URL", expected="a URL such as https://api.example.com")
         return value.rstrip("/")
+
+    def site_url(self, name: str, *, default: str) -> str:
+        """Return the http(s) URL of a whole site: paths of ours are put behind it."""
+        url = self.web_url(name, default=default)
+        parts = urlsplit(url)
+        if "@" in parts.netloc or parts.path or "?" in url or "#" in url:
+            raise refuse(
+                name,
+                "has more than scheme, host and port",
+                expected="a URL such as https://api.example.com",
+            )
+        return url
 
     def redis_url(self, name: str, *, default: str = "") -> str:
         """Return the URL of a Redis database."""
@@ -120,6 +131,14 @@ class Environment:
         database["CONN_MAX_AGE"] = 60
         database["CONN_HEALTH_CHECKS"] = True
         return dict(database)
+
+
+def _is_web_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a broken address, or a port that is no number
+        return False
 
 
 def sqlite_database(url: str) -> dict[str, Any]:

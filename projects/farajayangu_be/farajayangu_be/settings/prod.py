@@ -8,7 +8,14 @@ import hmac
 from ntc_core.logging import build_logging
 
 from .base import *  # noqa: F403 - settings inherit this way
-from .base import CORS_ALLOWED_ORIGINS, LOG_DIR, LOG_LEVEL, NTC_TRUSTED_PROXY_COUNT, env
+from .base import (
+    CORS_ALLOWED_ORIGINS,
+    LOG_DIR,
+    LOG_LEVEL,
+    NTC_TRUSTED_PROXY_COUNT,
+    NTC_WEBHOOK_PATH_SECRET,
+    env,
+)
 from .companies import message_providers, payment_providers, return_hosts
 from .environment import refuse
 
@@ -16,14 +23,15 @@ DEBUG = False
 
 # Django's own bar (security.W009): shorter or poorer keys can be guessed.
 SECRET_KEY_MIN_LENGTH = 50
-SECRET_KEY_MIN_DIFFERENT = 5
+SECRET_MIN_DIFFERENT = 5
 JWT_KEY_MIN_LENGTH = 32
+WEBHOOK_PATH_SECRET_MIN_LENGTH = 20
 _SECRET_KEY_EXPECTED = (
     f"at least {SECRET_KEY_MIN_LENGTH} random characters, for example from "
     "python3 -c 'import secrets; print(secrets.token_urlsafe(64))'"
 )
 SECRET_KEY = env.required("SECRET_KEY", expected=_SECRET_KEY_EXPECTED)
-if len(SECRET_KEY) < SECRET_KEY_MIN_LENGTH or len(set(SECRET_KEY)) < SECRET_KEY_MIN_DIFFERENT:
+if len(SECRET_KEY) < SECRET_KEY_MIN_LENGTH or len(set(SECRET_KEY)) < SECRET_MIN_DIFFERENT:
     raise refuse("SECRET_KEY", "is too short or too uniform", expected=_SECRET_KEY_EXPECTED)
 if SECRET_KEY.startswith("django-insecure-"):
     raise refuse("SECRET_KEY", "is a throw-away key", expected=_SECRET_KEY_EXPECTED)
@@ -39,8 +47,14 @@ for _host in ALLOWED_HOSTS:
             "has an entry that is a wildcard or not a host name",
             expected=_ALLOWED_HOSTS_EXPECTED,
         )
+    if _host.startswith(".") and "." not in _host.strip("."):
+        raise refuse(
+            "ALLOWED_HOSTS",
+            "has an entry that lets in every host of a top-level domain",
+            expected=_ALLOWED_HOSTS_EXPECTED,
+        )
 
-PUBLIC_URL = env.web_url("PUBLIC_URL", default=f"https://{ALLOWED_HOSTS[0].lstrip('.')}")
+PUBLIC_URL = env.site_url("PUBLIC_URL", default=f"https://{ALLOWED_HOSTS[0].lstrip('.')}")
 if not PUBLIC_URL.startswith("https://"):
     raise refuse("PUBLIC_URL", "is not https", expected="a URL such as https://api.example.com")
 
@@ -107,15 +121,25 @@ NTC_JWT_KEYS = env.words("JWT_KEYS") or [
     hmac.new(SECRET_KEY.encode(), b"farajayangu_be.jwt", hashlib.sha256).hexdigest()
 ]
 for _key in NTC_JWT_KEYS:
-    if len(_key) < JWT_KEY_MIN_LENGTH:
+    if len(_key) < JWT_KEY_MIN_LENGTH or len(set(_key)) < SECRET_MIN_DIFFERENT:
         raise refuse(
             "JWT_KEYS",
-            "has a key that is too short",
+            "has a key that is too short or too uniform",
             expected=f"a comma list of keys of at least {JWT_KEY_MIN_LENGTH} random characters",
         )
 
 # --- Companies --------------------------------------------------------------------------
 
+# Who knows the path of a company that does not sign can tell us that it was paid.
+if NTC_WEBHOOK_PATH_SECRET and (
+    len(NTC_WEBHOOK_PATH_SECRET) < WEBHOOK_PATH_SECRET_MIN_LENGTH
+    or len(set(NTC_WEBHOOK_PATH_SECRET)) < SECRET_MIN_DIFFERENT
+):
+    raise refuse(
+        "WEBHOOK_PATH_SECRET",
+        "is too short or too uniform",
+        expected=f"at least {WEBHOOK_PATH_SECRET_MIN_LENGTH} random letters and digits, or nothing",
+    )
 NTC_PAYMENT_PROVIDERS = payment_providers(env, public_url=PUBLIC_URL, default=[], simulator={})
 NTC_PAYMENT_RETURN_HOSTS = return_hosts(PUBLIC_URL, *CORS_ALLOWED_ORIGINS)
 NTC_EMAIL_PROVIDERS = message_providers(
