@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import http.server
 import json
 import socket
@@ -218,3 +219,63 @@ def test_dial_refuses_positions_it_does_not_have(company, values):
     with pytest.raises(InvalidFault):
         Faults.parse(values)
     assert call(company, "PUT", "/faults", values)[0] == 400
+
+
+def ask_as(simulator: Any, method: str, path: str, **headers: str) -> int:
+    """Return the status of a request with these headers, as a browser would send them."""
+    connection = http.client.HTTPConnection(simulator.base_url.removeprefix("http://"), timeout=10)
+    connection.putrequest(method, path, skip_host="Host" in headers)
+    for name, value in {"Content-Length": "0", **headers}.items():
+        connection.putheader(name, value)
+    connection.endheaders()
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Host": "127.0.0.1.evil.example:8001"},
+        {"Host": ""},
+        {"Host": "[broken"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Host": "localhost:8001", "Origin": "http://evil.example"},
+    ],
+)
+def test_a_page_of_another_site_presses_no_buttons(fresh, headers):
+    """Nor does a name that its owner has pointed at this machine."""
+    call(fresh, "POST", "/v1/collections", ORDER)
+    [prompt] = fresh.prompts()
+
+    for method, path in [
+        ("GET", "/phone/prompts"),
+        ("POST", f"/phone/prompts/{prompt['uid']}/approve"),
+        ("POST", f"/phone/prompts/{prompt['uid']}/decline"),
+        ("PUT", "/faults"),
+    ]:
+        assert ask_as(fresh, method, path, **headers) == 403
+
+    assert fresh.prompts() == [prompt]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "localhost:8001"},
+        {"Host": "LOCALHOST"},
+        {"Host": "[::1]:8001"},
+        {"Host": "127.0.0.1", "Origin": "http://localhost:8000"},
+    ],
+)
+def test_this_machine_has_several_names(fresh, headers):
+    assert ask_as(fresh, "GET", "/phone/prompts", **headers) == 200
+
+
+def test_the_merchants_side_asks_for_the_key_only(fresh):
+    """Whatever the merchant calls this machine."""
+    key = {"Authorization": f"Bearer {fresh.options['api_key']}"}
+
+    assert ask_as(fresh, "GET", "/v1/collections/A1", Host="simulator:8001", **key) == 404

@@ -11,6 +11,7 @@ import threading
 import time
 from typing import Any
 
+import httpx
 import pytest
 from ntc_payments.simulator.__main__ import main
 from ntc_payments.testing import RunningSimulator, running_simulator
@@ -105,6 +106,30 @@ def test_company_ends_with_the_process_that_started_it(tmp_path):
     process.communicate(timeout=10)  # closes its standard input
 
     assert process.returncode == 0
+
+
+def test_company_may_be_given_more_names(tmp_path):
+    """As another container calls it."""
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "ntc_payments.simulator", "--port", "0"),
+            *("--state", str(tmp_path / "books"), "--exit-with-parent"),
+            *("--allow-host", "simulator", "--allow-host", "Money.internal"),
+        ],
+        env={**os.environ, "SIMULATOR_API_KEY": "k", "SIMULATOR_WEBHOOK_SECRET": "s"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    base_url = process.stdout.readline().split()[-1]
+
+    statuses = [
+        httpx.get(f"{base_url}/phone/prompts", headers={"Host": host}, trust_env=False).status_code
+        for host in ("simulator:8001", "money.internal", "other")
+    ]
+    process.communicate(timeout=10)
+
+    assert statuses == [200, 200, 403]
 
 
 def test_port_that_is_taken_is_an_error_of_the_fixture():

@@ -32,7 +32,13 @@ def main(arguments: list[str] | None = None) -> int:
     faults = Faults.parse(json.loads(os.environ.get("SIMULATOR_FAULTS", "{}")))
     dial = FaultDial(faults)
     store = Store(options.state, prompt_seconds=options.prompt_seconds)
-    server = SimulatorServer((options.host, options.port), store=store, dial=dial, api_key=api_key)
+    server = SimulatorServer(
+        (options.host, options.port),
+        store=store,
+        dial=dial,
+        api_key=api_key,
+        allowed_hosts=options.allow_host,
+    )
     callbacks = CallbackSender(store=store, dial=dial, secret=secret)
     callbacks.start()
     # shutdown() waits for serve_forever(), so it may not be called from its own thread.
@@ -56,6 +62,13 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=8001, help="0: any free port")
     parser.add_argument("--state", type=Path, required=True, help="SQLite file; kept over restarts")
     parser.add_argument("--prompt-seconds", type=float, default=120, help="life of a prompt")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name under which its phone may be reached, besides --host and localhost",
+    )
     parser.add_argument(
         "--exit-with-parent", action="store_true", help="end when standard input is closed"
     )

@@ -8,7 +8,7 @@ import re
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -25,6 +25,7 @@ MINIMUM_AMOUNT, MAXIMUM_AMOUNT = 100, 5_000_000
 
 _REFERENCE = re.compile(r"[A-Za-z0-9]{1,20}", re.ASCII)
 _PHONE = re.compile(r"255[67][0-9]{8}", re.ASCII)
+_LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class _Refused(Exception):
@@ -44,17 +45,28 @@ Answer = tuple[HTTPStatus, Any]
 
 
 class SimulatorServer(ThreadingHTTPServer):
-    """Serves until `shutdown()`."""
+    """Serves until `shutdown()`.
+
+    `allowed_hosts` are names, besides its own address and this machine's, under which what
+    needs no key may be asked: a web page that a developer looks at must not press buttons here.
+    """
 
     daemon_threads = True
     request_queue_size = 128
 
     def __init__(
-        self, address: tuple[str, int], *, store: Store, dial: FaultDial, api_key: str
+        self,
+        address: tuple[str, int],
+        *,
+        store: Store,
+        dial: FaultDial,
+        api_key: str,
+        allowed_hosts: Iterable[str] = (),
     ) -> None:
         self.store = store
         self.dial = dial
         self.api_key = api_key
+        self.allowed_hosts = _LOCAL_HOSTS | {address[0].lower()} | {*map(str.lower, allowed_hosts)}
         super().__init__(address, _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -103,6 +115,8 @@ class _Handler(BaseHTTPRequestHandler):
             if found and wanted_method == method:
                 if path.startswith("/v1/"):
                     self._require_key()
+                elif name != "health":
+                    self._require_known_host()
                 handler = getattr(self, name)
                 return lambda body: handler(body, **found.groupdict())
         raise _Refused(HTTPStatus.NOT_FOUND, "no_such_path", "There is nothing here.")
@@ -202,6 +216,18 @@ class _Handler(BaseHTTPRequestHandler):
         if not hmac.compare_digest(given.encode(), expected.encode()):
             raise _Refused(HTTPStatus.UNAUTHORIZED, "unauthorized", "The API key is not valid.")
 
+    def _require_known_host(self) -> None:
+        """Refuse a page of another site: one it sends, or one whose name now leads here."""
+        urls = [f"//{self.headers.get('Host', '')}"]
+        if (origin := self.headers.get("Origin")) is not None:
+            urls.append(origin)
+        if not all(_host_of(url) in self.server.allowed_hosts for url in urls):
+            raise _Refused(
+                HTTPStatus.FORBIDDEN,
+                "foreign_host",
+                "Asked under a name that is not ours. Start with --allow-host NAME to add it.",
+            )
+
     def _read_body(self) -> bytes:
         length = self.headers.get("Content-Length") or "0"
         if not length.isdigit() or int(length) > MAX_BODY_BYTES:
@@ -240,6 +266,13 @@ def _prompt(collection: Collection) -> dict[str, object]:
         "created_at": collection.created_at,
         "expires_at": collection.expires_at,
     }
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _read_object(body: bytes) -> dict[str, Any]:
