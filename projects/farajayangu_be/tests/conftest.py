@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,14 @@ class Server:
     base_url: str
     running: Running
     local_dir: Path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_reaches_what_we_start() -> Iterator[None]:
+    """Undo what a shell does to a run in its background: ignore SIGINT, inherited by children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
