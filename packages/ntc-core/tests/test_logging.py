@@ -223,6 +223,15 @@ def test_the_line_names_the_user_of_a_token_and_of_a_session(
     assert unasked.user is None
 
 
+def test_a_path_is_cut_and_masked_in_its_line(request_lines):
+    """The caller chooses it, and may put anybody's number where the line is cut."""
+    Client().get(f"/api/v1/0712345678/{'a' * 265}/0712345678/{'_' * 4000}")
+
+    (line,) = request_lines()
+    assert line.path == f"/api/v1/+2557****678/{'a' * 265}/+2557****678…"
+    assert len(line.path) == 300
+
+
 def test_health_is_quiet_until_it_fails(request_lines, settings):
     Client().get("/health/live/")
     Client().post("/health/live/")

@@ -35,6 +35,8 @@ __all__ = [
 
 LOG_FILE_MAX_BYTES = 20 * 1024 * 1024
 LOG_FILES_KEPT = 5
+#: Some 150 frames; what a message quotes could be any length.
+LONGEST_TRACEBACK = 32 * 1024
 
 # Where a structlog event carries its fields: there they cannot clash with LogRecord's own.
 _FIELDS = "ntc_fields"
@@ -123,11 +125,13 @@ class _EventFormatter(logging.Formatter):
         for name, value in _fields_of(record).items():
             event[f"{name}_" if name in event else name] = mask_value(name, value)
         if record.exc_info and record.exc_info[0] is not None:
-            event["exception"] = mask_text(self.formatException(record.exc_info))
+            event["exception"] = mask_text(
+                self.formatException(record.exc_info), longest=LONGEST_TRACEBACK
+            )
         elif record.exc_text:
-            event["exception"] = mask_text(record.exc_text)
+            event["exception"] = mask_text(record.exc_text, longest=LONGEST_TRACEBACK)
         if record.stack_info:
-            event["stack"] = mask_text(record.stack_info)
+            event["stack"] = mask_text(record.stack_info, longest=LONGEST_TRACEBACK)
         return event
 
 

@@ -31,6 +31,7 @@ from ntc_core.client import bind_request
 from ntc_core.conf import core_settings
 from ntc_core.errors import NtcError
 from ntc_core.exceptions import json_error, json_error_of, wants_envelope
+from ntc_core.masking import mask_text
 from ntc_core.request_id import bind_request_id, new_request_id
 
 __all__ = [
@@ -45,6 +46,8 @@ REQUEST_ID_HEADER = "X-Request-ID"
 _ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 # Asked every few seconds by the platform: their lines would drown all others.
 _QUIET_PATHS = ("/health/",)
+# Longer ones are no URLs of ours, and the caller chooses what they cost.
+LONGEST_PATH = 300
 _UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 # What Django's error pages come as; everything else is an answer somebody meant.
 _PAGE_TYPES = frozenset({"text/html", "text/plain"})
@@ -198,7 +201,7 @@ def _log_request(request: HttpRequest, response: HttpResponseBase, started: floa
         "request.finished",
         extra={
             "method": request.method,
-            "path": request.path,
+            "path": mask_text(request.path, longest=LONGEST_PATH),
             "status": response.status_code,
             "duration_ms": round((time.perf_counter() - started) * 1000, 1),
             "user": _known_user(request),
