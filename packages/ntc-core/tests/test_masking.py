@@ -245,7 +245,7 @@ def test_a_long_text_is_cut_and_says_so(longest, size):
 )
 @pytest.mark.parametrize("filler", ["x ", "0712345678 ", "a@b.co ", "token=a "])
 def test_a_cut_leaves_no_half_of_what_is_masked(private, filler):
-    """Wherever the cut falls, before or after masking, and whatever the text grows or shrinks to."""
+    """Wherever the cut falls, and whether masking made the text longer or shorter."""
     shown = re.findall(r"[^ …]+", mask_text(filler) + mask_text(private))
     for longest in (50, 120):
         for before in range(0, 900, 7):
