@@ -279,6 +279,16 @@ def _query(sql):
     return run
 
 
+def ask_first(get_response):
+    """Be a middleware that needs the database, and loses it."""
+
+    def middleware(request):
+        _query("SELECT pg_terminate_backend(pg_backend_pid())")()
+        return get_response(request)
+
+    return middleware
+
+
 def _raise(exception):
     def do():
         raise exception

@@ -242,10 +242,12 @@ def test_the_500_handler_does_it_without_the_middleware():
 
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
+@debug_or_not
 @pytest.mark.parametrize("kind", ["overdue", "hung-up"])
 def test_a_database_that_cannot_serve_us_now_is_a_503_that_says_when_to_come_back(
-    client, caplog, kind
+    client, settings, caplog, kind, debug
 ):
+    settings.DEBUG = debug
     try:
         response = client.get(f"{API}raise/{kind}/")
     finally:
@@ -255,6 +257,20 @@ def test_a_database_that_cannot_serve_us_now_is_a_503_that_says_when_to_come_bac
     assert response.headers["Retry-After"] == "5"
     (logged,) = [record for record in caplog.records if record.name == "django.request"]
     assert isinstance(logged.exc_info[1], OperationalError)
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_is_away_before_the_view_is_a_503_too(client, settings):
+    """As when the user of a session is read."""
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.shop_views.ask_first"]
+    try:
+        response = client.get(f"{API}hello/")
+    finally:
+        connection.close()
+
+    assert_error(response, 503, "unavailable")
+    assert response.headers["Retry-After"] == "5"
 
 
 @pytest.mark.django_db

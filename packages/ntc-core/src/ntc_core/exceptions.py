@@ -45,6 +45,7 @@ from ntc_core.renderers import encode_json
 
 __all__ = [
     "csrf_failure",
+    "database_unavailable",
     "exception_handler",
     "handler400",
     "handler403",
@@ -111,6 +112,13 @@ def is_database_unavailable(error: BaseException | None) -> bool:
     return code is None or code & _SQLITE_PRIMARY_CODE in _PASSING_SQLITE_CODES
 
 
+def database_unavailable() -> HttpResponse:
+    """Return the 503 that says when to come back."""
+    response = json_error(HTTPStatus.SERVICE_UNAVAILABLE)
+    response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
 def json_error(status: int, *, code: str | None = None, message: str | None = None) -> HttpResponse:
     """Return the error envelope as a plain Django response, for code outside DRF."""
     code = code or code_for_status(status)
@@ -158,9 +166,7 @@ def handler500(request: HttpRequest) -> HttpResponse:
     if not wants_envelope(request):
         return defaults.server_error(request)
     if is_database_unavailable(sys.exception()):
-        response = json_error(HTTPStatus.SERVICE_UNAVAILABLE)
-        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-        return response
+        return database_unavailable()
     return json_error(HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
