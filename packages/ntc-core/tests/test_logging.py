@@ -11,6 +11,7 @@ import sys
 
 import pytest
 import structlog
+from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 from ntc_core.logging import (
     ConsoleFormatter,
@@ -112,6 +113,26 @@ def test_the_console_line_is_one_line():
         text,
     )
     assert ConsoleFormatter().format(record_of("bare")).endswith("bare  [shop]")
+
+
+@pytest.mark.parametrize("code", [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029])
+def test_no_character_ends_a_line_or_steers_a_terminal(code):
+    """U+009B begins an escape sequence by itself; U+2028 is a line end to many viewers."""
+    hostile = f"a{chr(code)}b"
+    record = record_of(hostile, path=hostile)
+
+    for line in (ConsoleFormatter().format(record), JSONLinesFormatter().format(record)):
+        assert chr(code) not in line
+        assert len(line.splitlines()) == 1
+    assert json_line(hostile, path=hostile)["path"] == hostile
+
+
+@pytest.mark.parametrize("folder", ["file/logs", "file"])
+def test_a_log_folder_that_cannot_be_is_named_by_its_variable(tmp_path, folder):
+    (tmp_path / "file").write_text("in the way")
+
+    with pytest.raises(ImproperlyConfigured, match=r"^LOG_DIR is '.*', where .* cannot write\."):
+        build_logging(log_dir=tmp_path / folder)
 
 
 def test_objects_that_django_adds_are_left_out(rf):

@@ -176,5 +176,7 @@ def test_outbox_is_importable_before_django_is_set_up():
 
 
 def test_queue_that_nobody_takes_from_is_refused_at_once():
-    with pytest.raises(ValueError, match="'tests.lost_queue'.*expected one of default, companies"):
+    with pytest.raises(
+        ValueError, match=r"'tests\.lost_queue'.*expected one of default, companies"
+    ):
         job("tests.lost_queue", queue="compnies")
