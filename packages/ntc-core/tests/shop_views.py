@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
 from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import connection
 from django.http import (
     FileResponse,
     Http404,
@@ -270,6 +271,24 @@ def _duplicate():
     Shop.objects.create(name="B", phone_e164="+255712345678")
 
 
+def _query(sql):
+    def run():
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+
+    return run
+
+
+def ask_first(get_response):
+    """Be a middleware that needs the database, and loses it."""
+
+    def middleware(request):
+        _query("SELECT pg_terminate_backend(pg_backend_pid())")()
+        return get_response(request)
+
+    return middleware
+
+
 def _raise(exception):
     def do():
         raise exception
@@ -310,6 +329,9 @@ RAISES = {
     "suspicious": _raise(SuspiciousOperation(SECRET)),
     "protected": _protected,
     "duplicate": _duplicate,
+    "overdue": _query("BEGIN; SET LOCAL statement_timeout = 50; SELECT pg_sleep(20); COMMIT"),
+    "hung-up": _query("SELECT pg_terminate_backend(pg_backend_pid())"),
+    "no-table": _query("SELECT * FROM nobody_made_this"),
     "bug": _raise(RuntimeError(SECRET)),
 }
 

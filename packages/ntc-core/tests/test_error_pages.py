@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 
 import pytest
 from django.core.signals import got_request_exception
+from django.db import OperationalError, connection
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from ntc_core import exceptions
 from ntc_core.testing import assert_error
@@ -236,3 +238,63 @@ def test_the_500_handler_does_it_without_the_middleware():
     assert exceptions.handler500(requests.get(API)).headers["Content-Type"] == "application/json"
     page = exceptions.handler500(requests.get("/", headers={"Accept": BROWSER}))
     assert page.headers["Content-Type"].startswith("text/html")
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+@debug_or_not
+@pytest.mark.parametrize("kind", ["overdue", "hung-up"])
+def test_a_database_that_cannot_serve_us_now_is_a_503_that_says_when_to_come_back(
+    client, settings, caplog, kind, debug
+):
+    settings.DEBUG = debug
+    try:
+        response = client.get(f"{API}raise/{kind}/")
+    finally:
+        connection.close()  # its session is broken
+
+    assert_error(response, 503, "unavailable")
+    assert response.headers["Retry-After"] == "5"
+    (logged,) = [record for record in caplog.records if record.name == "django.request"]
+    assert isinstance(logged.exc_info[1], OperationalError)
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_is_away_before_the_view_is_a_503_too(client, settings):
+    """As when the user of a session is read."""
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.shop_views.ask_first"]
+    try:
+        response = client.get(f"{API}hello/")
+    finally:
+        connection.close()
+
+    assert_error(response, 503, "unavailable")
+    assert response.headers["Retry-After"] == "5"
+
+
+@pytest.mark.django_db
+def test_a_query_that_is_wrong_is_a_bug_in_every_database(client):
+    assert_error(client.get(f"{API}raise/no-table/"), 500, "server_error")
+
+
+def test_sqlite_that_is_locked_may_be_tried_again(tmp_path):
+    """Its class alone does not tell: a table that is not there has the same."""
+    path = tmp_path / "shop.sqlite3"
+    with sqlite3.connect(path) as holder, sqlite3.connect(path, timeout=0) as other:
+        holder.execute("BEGIN EXCLUSIVE")
+        for sql, passes in [("BEGIN IMMEDIATE", True), ("SELECT * FROM nobody_made_this", True)]:
+            assert exceptions.is_database_unavailable(_error_of(other, sql)) is passes
+        holder.rollback()
+        assert not exceptions.is_database_unavailable(
+            _error_of(other, "SELECT * FROM nobody_made_this")
+        )
+
+
+def _error_of(database, sql):
+    """Return what Django makes of the driver's error."""
+    with pytest.raises(sqlite3.OperationalError) as caught:
+        database.execute(sql)
+    error = OperationalError(str(caught.value))
+    error.__cause__ = caught.value
+    return error

@@ -11,6 +11,7 @@ import sys
 
 import pytest
 import structlog
+from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 from ntc_core.logging import (
     ConsoleFormatter,
@@ -112,6 +113,26 @@ def test_the_console_line_is_one_line():
         text,
     )
     assert ConsoleFormatter().format(record_of("bare")).endswith("bare  [shop]")
+
+
+@pytest.mark.parametrize("code", [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029])
+def test_no_character_ends_a_line_or_steers_a_terminal(code):
+    """U+009B begins an escape sequence by itself; U+2028 is a line end to many viewers."""
+    hostile = f"a{chr(code)}b"
+    record = record_of(hostile, path=hostile)
+
+    for line in (ConsoleFormatter().format(record), JSONLinesFormatter().format(record)):
+        assert chr(code) not in line
+        assert len(line.splitlines()) == 1
+    assert json_line(hostile, path=hostile)["path"] == hostile
+
+
+@pytest.mark.parametrize("folder", ["file/logs", "file"])
+def test_a_log_folder_that_cannot_be_is_named_by_its_variable(tmp_path, folder):
+    (tmp_path / "file").write_text("in the way")
+
+    with pytest.raises(ImproperlyConfigured, match=r"^LOG_DIR is '.*', where .* cannot write\."):
+        build_logging(log_dir=tmp_path / folder)
 
 
 def test_objects_that_django_adds_are_left_out(rf):
@@ -221,6 +242,15 @@ def test_the_line_names_the_user_of_a_token_and_of_a_session(
     by_token, by_session, unasked = request_lines()
     assert by_token.user == by_session.user == str(user.pk)
     assert unasked.user is None
+
+
+def test_a_path_is_cut_and_masked_in_its_line(request_lines):
+    """The caller chooses it, and may put anybody's number where the line is cut."""
+    Client().get(f"/api/v1/0712345678/{'a' * 265}/0712345678/{'_' * 4000}")
+
+    (line,) = request_lines()
+    assert line.path == f"/api/v1/+2557****678/{'a' * 265}/+2557****678…"
+    assert len(line.path) == 300
 
 
 def test_health_is_quiet_until_it_fails(request_lines, settings):

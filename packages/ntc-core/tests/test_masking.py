@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 import uuid
 from decimal import Decimal
 
@@ -182,3 +184,74 @@ def test_any_text_can_be_masked_twice_to_the_same(text):
     once = mask_text(text)
 
     assert mask_text(once) == once
+
+
+# What each pattern could be led to try again and again, and what stands in one's way.
+HOSTILE_PIECES = [
+    *["_", "a", "0", "-", " ", "\n", ".", "@", "a@", "a@b.", "a.", "+", "+255", "0712 ", "%2B255"],
+    *["secret", "token", "passw", "csrf", "api_key", "authorization", "_code", "code ", "pin\n"],
+    *["cookie", "cookie:", "eyJ", "eyJ-", "-eyJabcdef", "eyJabcdef.", "Bearer", "Bearer "],
+    *["://", "://a:", "://a:b", "token=", "token: ", 'secret"', "0199d0b7-0712-7345-8967-"],
+]
+HOSTILE_RUNS = [
+    *[(head, " ") for head in ("code", "otp:", "cookie", "cookie:", "token", "token=", "Bearer")],
+    *[("cookie:", "\n"), ("token=", "\n"), ("eyJ", "a"), ("passw", "_"), ("://a:", "b")],
+    *[("a@", "b"), ("a@b.", "-"), ("a@b.", "c."), ("@", "a"), ("code", "0"), ("+", "1")],
+]
+
+
+@pytest.mark.parametrize(
+    ("head", "piece"), [*[("", piece) for piece in HOSTILE_PIECES], *HOSTILE_RUNS]
+)
+def test_masking_takes_no_longer_per_character_however_hostile_the_text(head, piece):
+    """Four times the text takes four times as long; sixteen times as long could stop a server."""
+    short, long = (head + piece * (size // len(piece)) for size in (16 * 1024, 64 * 1024))
+
+    ratio = _seconds_to_mask(long) / _seconds_to_mask(short)
+
+    assert ratio < 8
+
+
+def _seconds_to_mask(text):
+    """Return the best of three of this thread's own time: others on the machine do not count."""
+    best = float("inf")
+    for _ in range(3):
+        started = time.thread_time()
+        mask_text(text, longest=len(text))
+        best = min(best, time.thread_time() - started)
+    return best
+
+
+@pytest.mark.parametrize("longest", [40, 300, 1000])
+@pytest.mark.parametrize("size", [100, 1000, 100_000])
+def test_a_long_text_is_cut_and_says_so(longest, size):
+    text = mask_text("x y " * size, longest=longest)
+
+    assert len(text) <= longest
+    assert text.endswith("…") == (4 * size > longest)
+    assert text.startswith("x y")
+
+
+@pytest.mark.parametrize(
+    "private",
+    [
+        "+255712345678",
+        "0712 345 678",
+        "asha.mussa@example.co.tz",
+        "password=hunter2hunter2",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+        "postgres://ntc:hunter2hunter2@db/x",
+    ],
+)
+@pytest.mark.parametrize("filler", ["x ", "0712345678 ", "a@b.co ", "token=a "])
+def test_a_cut_leaves_no_half_of_what_is_masked(private, filler):
+    """Wherever the cut falls, and whether masking made the text longer or shorter."""
+    shown = re.findall(r"[^ …]+", mask_text(filler) + mask_text(private))
+    for longest in (50, 120):
+        for before in range(0, 900, 7):
+            text = (filler * 500)[:before].rpartition(" ")[0] + f" {private} " + "y " * 2000
+
+            masked = mask_text(text, longest=longest)
+
+            for word in masked.rstrip("…").split():
+                assert word == "y" or any(whole.startswith(word) for whole in shown)

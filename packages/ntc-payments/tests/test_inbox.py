@@ -310,3 +310,22 @@ def test_hint_of_a_company_that_does_not_sign_only_asks(start, settings):
     assert PaymentEvent.objects.filter(reason="hint", applied=False).count() == 2
     assert set(PaymentAttempt.objects.values_list("status", flat=True)) == {"pending"}
     assert services.poll_due() == 2
+
+
+@pytest.mark.parametrize("name", ["reference", "transaction_id"])
+@pytest.mark.parametrize("value", ["a\x00b", "x" * 151, "\ud800"])
+def test_signed_event_with_a_value_that_no_column_takes_fails_at_once(
+    deliver, waiting, name, value
+):
+    """PostgreSQL cannot even look for a NUL: the job would break, be retried, and be parked."""
+    attempt = waiting.attempts.get()
+
+    assert deliver(event_of(attempt, **{name: value})).status_code == 200
+    run_due_jobs()
+
+    event = WebhookEvent.objects.get()
+    assert (event.state, event.attempts) == ("failed", 1)
+    job = OutboxJob.objects.get(task="ntc_payments.process_webhook_event")
+    assert (job.state, job.attempts) == ("done", 1)
+    attempt.refresh_from_db()
+    assert attempt.status == "pending"

@@ -129,7 +129,9 @@ def test_a_postgresql_url_becomes_a_persistent_checked_connection(env):
     assert database["ENGINE"] == "django.db.backends.postgresql"
     assert (database["USER"], database["PASSWORD"]) == ("faraja", "p@ss")
     assert (database["HOST"], database["PORT"], database["NAME"]) == ("db.internal", 5433, "faraja")
-    assert database["OPTIONS"] == {"sslmode": "require"}
+    assert database["OPTIONS"]["sslmode"] == "require"
+    assert database["OPTIONS"]["connect_timeout"] == 5
+    assert "-c lock_timeout=2s" in database["OPTIONS"]["options"]
     assert database["CONN_MAX_AGE"] == 60
     assert database["CONN_HEALTH_CHECKS"] is True
 

@@ -2,7 +2,7 @@
 
 `exception_handler` is DRF's, `handler400` … `handler500` and `csrf_failure` are Django's.
 A bug stays a bug: database errors and the like are not swallowed; Django logs them and
-answers 500 through `handler500`.
+answers through `handler500`: 500, or 503 when it was the database that could not serve us.
 
 No import of `rest_framework.views` at the top: it may be what is importing this module.
 """
@@ -10,6 +10,7 @@ No import of `rest_framework.views` at the top: it may be what is importing this
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -21,6 +22,7 @@ from django.core.exceptions import (
     TooManyFilesSent,
 )
 from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views import csrf as django_csrf
 from django.views import defaults
@@ -43,15 +45,26 @@ from ntc_core.renderers import encode_json
 
 __all__ = [
     "csrf_failure",
+    "database_unavailable",
     "exception_handler",
     "handler400",
     "handler403",
     "handler404",
     "handler500",
+    "is_database_unavailable",
     "json_error",
     "json_error_of",
     "wants_envelope",
 ]
+
+
+#: When a caller may try again after the database was away.
+RETRY_AFTER_SECONDS = 5
+
+# SQLite says "no such table" by the class that elsewhere means "try again": what may pass by
+# itself is BUSY, LOCKED, IOERR and CANTOPEN.
+_PASSING_SQLITE_CODES = frozenset({5, 6, 10, 14})
+_SQLITE_PRIMARY_CODE = 0xFF
 
 
 def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response | None:
@@ -89,6 +102,21 @@ def wants_envelope(request: HttpRequest) -> bool:
         return True
     accept = request.headers.get("Accept", "")
     return "text/html" not in accept and "application/xhtml+xml" not in accept
+
+
+def is_database_unavailable(error: BaseException | None) -> bool:
+    """Tell a database that cannot serve us now from one that we asked nonsense."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    code = getattr(error.__cause__, "sqlite_errorcode", None)
+    return code is None or code & _SQLITE_PRIMARY_CODE in _PASSING_SQLITE_CODES
+
+
+def database_unavailable() -> HttpResponse:
+    """Return the 503 that says when to come back."""
+    response = json_error(HTTPStatus.SERVICE_UNAVAILABLE)
+    response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
 
 
 def json_error(status: int, *, code: str | None = None, message: str | None = None) -> HttpResponse:
@@ -131,9 +159,14 @@ def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def handler500(request: HttpRequest) -> HttpResponse:
-    """Answer an unhandled exception; its traceback is in the log under the request id."""
+    """Answer an unhandled exception; its traceback is in the log under the request id.
+
+    503 when the database is away, full, or had us wait too long: the same may work shortly.
+    """
     if not wants_envelope(request):
         return defaults.server_error(request)
+    if is_database_unavailable(sys.exception()):
+        return database_unavailable()
     return json_error(HTTPStatus.INTERNAL_SERVER_ERROR)
 
 

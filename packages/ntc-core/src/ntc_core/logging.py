@@ -12,12 +12,14 @@ from __future__ import annotations
 import datetime as dt
 import json as stdlib_json
 import logging
+import os
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 import structlog
+from django.core.exceptions import ImproperlyConfigured
 
 from ntc_core.logfile import SharedRotatingFileHandler
 from ntc_core.masking import mask_text, mask_value
@@ -35,9 +37,16 @@ __all__ = [
 
 LOG_FILE_MAX_BYTES = 20 * 1024 * 1024
 LOG_FILES_KEPT = 5
+#: Some 150 frames; what a message quotes could be any length.
+LONGEST_TRACEBACK = 32 * 1024
 
 # Where a structlog event carries its fields: there they cannot clash with LogRecord's own.
 _FIELDS = "ntc_fields"
+# What ends a line somewhere or steers a terminal: the C0 and C1 controls and Unicode's line ends.
+_CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
+_ESCAPED = {code: repr(chr(code))[1:-1] for code in _CONTROLS}
+# JSON escapes C0 itself; the others it may hold as they are.
+_ESCAPED_IN_JSON = {code: f"\\u{code:04x}" for code in _CONTROLS if code >= 0x7F}  # noqa: PLR2004 - DEL
 _STANDARD_ATTRIBUTES = frozenset(logging.makeLogRecord({}).__dict__) | {
     "asctime",
     "message",
@@ -73,7 +82,7 @@ def build_logging(
         }
     }
     if log_dir:
-        Path(log_dir).mkdir(parents=True, exist_ok=True)
+        _require_folder(Path(log_dir))
         handlers["file"] = {
             "class": "ntc_core.logfile.SharedRotatingFileHandler",
             "formatter": "json",
@@ -123,11 +132,13 @@ class _EventFormatter(logging.Formatter):
         for name, value in _fields_of(record).items():
             event[f"{name}_" if name in event else name] = mask_value(name, value)
         if record.exc_info and record.exc_info[0] is not None:
-            event["exception"] = mask_text(self.formatException(record.exc_info))
+            event["exception"] = mask_text(
+                self.formatException(record.exc_info), longest=LONGEST_TRACEBACK
+            )
         elif record.exc_text:
-            event["exception"] = mask_text(record.exc_text)
+            event["exception"] = mask_text(record.exc_text, longest=LONGEST_TRACEBACK)
         if record.stack_info:
-            event["stack"] = mask_text(record.stack_info)
+            event["stack"] = mask_text(record.stack_info, longest=LONGEST_TRACEBACK)
         return event
 
 
@@ -138,7 +149,7 @@ class JSONLinesFormatter(_EventFormatter):
         """Return the line."""
         event = self.event_of(record)
         try:
-            return orjson.dumps(event).decode()
+            return orjson.dumps(event).decode().translate(_ESCAPED_IN_JSON)
         except orjson.JSONEncodeError:
             # Integers above 64 bits and lone surrogates.
             return stdlib_json.dumps(event)
@@ -175,6 +186,20 @@ def configure_structlog() -> None:
     )
 
 
+def _require_folder(folder: Path) -> None:
+    """Make the folder of the log file, or stop the start-up with a sentence."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        usable = os.access(folder, os.W_OK | os.X_OK)
+    except OSError:
+        usable = False
+    if not usable:
+        raise ImproperlyConfigured(
+            f"LOG_DIR is {str(folder)!r}, where this process cannot write. Expected a folder that "
+            "is there or can be made, writable for the user that runs us; or leave it empty."
+        )
+
+
 def _through_root(**options: Any) -> dict[str, Any]:
     return {"handlers": [], "propagate": True, **options}
 
@@ -196,7 +221,7 @@ def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
 def _one_line(value: Any) -> str:
     """Keep a value from faking a line of its own."""
     text = value if isinstance(value, str) else repr(value)
-    return text.replace("\r", "\\r").replace("\n", "\\n").replace("\x1b", "\\x1b")
+    return text.translate(_ESCAPED)
 
 
 def _to_record(

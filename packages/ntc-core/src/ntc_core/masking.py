@@ -17,9 +17,14 @@ from django.conf import settings
 from ntc_core.conf import core_settings
 from ntc_core.phone import mask_email, mask_phone
 
-__all__ = ["HIDDEN", "mask_text", "mask_value"]
+__all__ = ["HIDDEN", "LONGEST_TEXT", "mask_text", "mask_value"]
 
 HIDDEN = "***"
+#: A text in a log is cut to this many characters unless its place asks for less or more.
+LONGEST_TEXT = 8 * 1024
+
+# Longer than any phone number, address or token's head: what is masked at its own look.
+_CUT_MARGIN = 512
 
 _MAX_DEPTH = 8
 _SECRET_NAME = re.compile(
@@ -32,44 +37,51 @@ _SECRET_NAME = re.compile(
 )
 _PHONE_NAME = re.compile(r"phone|msisdn", re.IGNORECASE)
 
+# Strangers choose what is masked here: the path of a request, a company's answer. So each
+# pattern is linear. It starts at a literal or where a run of its own characters starts, and
+# what repeats is possessive (`*+`) or bounded; none may try every end from every start.
+#
 # Order matters: what an earlier one hides, a later one cannot half-hide.
 _SECRETS_IN_TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
     # user:password@host of any URL
-    (re.compile(r"(://[^\s:/@'\"]*:)[^\s@/'\"]+(@)"), rf"\1{HIDDEN}\2"),
+    (re.compile(r"(://[^\s:/@'\"]*+:)[^\s@/'\"]++(@)"), rf"\1{HIDDEN}\2"),
     # a header's or cookie jar's whole value
     (
         re.compile(
-            r"""((?:set-)?cookie["']?\s*[:=]\s*["']?)[^"'\r\n]+""",
+            r"""(cookie["']?\s*+[:=]\s*+["']?+)[^"'\r\n]++""",
             re.IGNORECASE,
         ),
         rf"\1{HIDDEN}",
     ),
-    (re.compile(r"\b(Bearer|Basic|Digest)\s+[\w.~+/=-]{6,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
-    (re.compile(r"\beyJ[\w-]{6,}\.[\w-]+(?:\.[\w-]*)?"), HIDDEN),
-    # password=…, "api_key": "…", token: …
+    (re.compile(r"\b(Bearer|Basic|Digest)\s++[\w.~+/=-]{6,}+", re.IGNORECASE), rf"\1 {HIDDEN}"),
+    # a JWT, or what a cut left of one
+    (re.compile(r"\beyJ[\w-]{6,}+(?:\.[\w-]*+){0,2}+"), HIDDEN),
+    # password=…, "api_key": "…", token: …; what stands before the word stays as it is
     (
         re.compile(
-            r"""((?:passw\w*|passphrase|\w*secret\w*|\w*token|\w*api[_-]?key|csrf\w*|sessionid
-            |authorization)["']?\s*[:=]\s*["']?)(?!\*\*\*|Bearer|Basic|Digest)[^\s"',;&)}\]]+""",
+            r"""((?:passw\w{0,64}+|passphrase|secret\w{0,64}+|token|api[_-]?key|csrf\w{0,64}+
+            |sessionid|authorization)["']?\s*+[:=]\s*+["']?)
+            (?!\*\*\*|Bearer|Basic|Digest)[^\s"',;&)}\]]++""",
             re.IGNORECASE | re.VERBOSE,
         ),
         rf"\1{HIDDEN}",
     ),
-    # code 123456, OTP: 1234, "pin": "0000"
+    # code 123456, OTP: 1234, "pin": "0000", login_code=123456
     (
         re.compile(
-            r"""\b((?:\w+_)?(?:code|otp|pin)["']?\s*(?:[:=]|is|ni)?\s*["']?)\d{4,8}\b""",
-            re.IGNORECASE,
+            r"""(?<![^\W_])
+            ((?:code|otp|pin)["']?+\s*+(?:(?:[:=]|is|ni)\s*+)?+["']?+)\d{4,8}+\b""",
+            re.IGNORECASE | re.VERBOSE,
         ),
         rf"\1{HIDDEN}",
     ),
 )
 
-_PEOPLE_IN_TEXT = re.compile(
+_EMAIL_IN_TEXT = re.compile(r"(?<![\w.+%-])[\w.+%-]++@[\w-]++\.[\w.-]*\w", re.IGNORECASE | re.ASCII)
+_PHONE_IN_TEXT = re.compile(
     r"""
     # A UUID may look like a phone number; it is nobody's.
     (?P<uuid>\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b)
-    | (?P<email>[\w.+%-]+@[\w-]+\.[\w.-]*\w)
     | (?<![0-9A-Za-z.])(?P<phone>
         (?:\+|00|%2B)?255[ .-]?(?:\(0\)[ .-]?)?[67]\d(?:[ .-]?\d){7}
         | \(?0[67]\d{1,2}\)?(?:[ .-]?\d){6,7}
@@ -81,14 +93,21 @@ _PEOPLE_IN_TEXT = re.compile(
 _TANZANIAN_DIGITS = 9
 
 
-def mask_text(text: str) -> str:
-    """Return the text with secrets as `***`, phones as `+2557****678`, mails as `a***@d***`."""
-    path_secret = core_settings.WEBHOOK_PATH_SECRET if settings.configured else ""
-    if path_secret:
-        text = text.replace(path_secret, HIDDEN)
-    for pattern, replacement in _SECRETS_IN_TEXT:
-        text = pattern.sub(replacement, text)
-    return _PEOPLE_IN_TEXT.sub(_mask_person, text)
+def mask_text(text: str, *, longest: int = LONGEST_TEXT) -> str:
+    """Return the text with secrets as `***`, phones as `+2557****678`, mails as `a***@d***`.
+
+    Args:
+        longest: what is longer is cut to this many characters and ends in `…`. The cut never
+            leaves half of something that would have been masked whole.
+    """
+    whole = len(text) <= longest + _CUT_MARGIN
+    masked = _mask_all(text[: longest + _CUT_MARGIN])
+    if whole and len(masked) <= longest:
+        return masked
+    # Near the end of the piece may lie the first half of a number or address, which looks
+    # like nobody's; so that end is not shown.
+    end = longest if whole else min(longest, len(masked) - _CUT_MARGIN)
+    return f"{masked[: max(end - 1, 0)]}…"
 
 
 def mask_value(name: str, value: Any) -> Any:
@@ -108,7 +127,7 @@ def _mask(name: str, value: Any, *, depth: int) -> Any:  # noqa: PLR0911 - one l
     if isinstance(value, int):
         # A phone number is a number to some companies.
         text = str(value)
-        return value if _PEOPLE_IN_TEXT.fullmatch(text) is None else mask_text(text)
+        return value if _PHONE_IN_TEXT.fullmatch(text) is None else mask_text(text)
     if isinstance(value, bytes | bytearray | memoryview):
         return f"<{len(value)} bytes>"
     if depth < _MAX_DEPTH and isinstance(value, Mapping):
@@ -125,11 +144,19 @@ def _mask_items(name: str, values: Iterable[Any], *, depth: int) -> list[Any]:
     return [_mask(name, item, depth=depth + 1) for item in values]
 
 
-def _mask_person(match: re.Match[str]) -> str:
+def _mask_all(text: str) -> str:
+    path_secret = core_settings.WEBHOOK_PATH_SECRET if settings.configured else ""
+    if path_secret:
+        text = text.replace(path_secret, HIDDEN)
+    for pattern, replacement in _SECRETS_IN_TEXT:
+        text = pattern.sub(replacement, text)
+    text = _EMAIL_IN_TEXT.sub(lambda match: mask_email(match[0]), text)
+    return _PHONE_IN_TEXT.sub(_mask_phone, text)
+
+
+def _mask_phone(match: re.Match[str]) -> str:
     if match["uuid"]:
         return match["uuid"]
-    if match["email"]:
-        return mask_email(match["email"])
     digits = re.sub(r"\D", "", match["phone"].upper().removeprefix("%2B"))
     if match["phone"].startswith("+") and not digits.startswith("255"):
         return mask_phone(f"+{digits}")

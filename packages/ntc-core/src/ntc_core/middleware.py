@@ -25,12 +25,20 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import is_valid_path
 from django.utils.functional import LazyObject, empty
+from django.utils.log import log_response
 from rest_framework.views import APIView
 
 from ntc_core.client import bind_request
 from ntc_core.conf import core_settings
 from ntc_core.errors import NtcError
-from ntc_core.exceptions import json_error, json_error_of, wants_envelope
+from ntc_core.exceptions import (
+    database_unavailable,
+    is_database_unavailable,
+    json_error,
+    json_error_of,
+    wants_envelope,
+)
+from ntc_core.masking import mask_text
 from ntc_core.request_id import bind_request_id, new_request_id
 
 __all__ = [
@@ -45,6 +53,8 @@ REQUEST_ID_HEADER = "X-Request-ID"
 _ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 # Asked every few seconds by the platform: their lines would drown all others.
 _QUIET_PATHS = ("/health/",)
+# Longer ones are no URLs of ours, and the caller chooses what they cost.
+LONGEST_PATH = 300
 _UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 # What Django's error pages come as; everything else is an answer somebody meant.
 _PAGE_TYPES = frozenset({"text/html", "text/plain"})
@@ -158,10 +168,27 @@ class EnvelopeErrorsMiddleware(_Middleware):
         return json_error(HTTPStatus.LENGTH_REQUIRED) if is_rest_view else None
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """Answer a domain error that a view outside REST framework raised."""
-        if isinstance(error, NtcError) and wants_envelope(request):
+        """Answer a domain error of a view outside REST framework, and a database that is away.
+
+        The latter before Django does: with DEBUG its page would ask the database for the
+        contents of every queryset in the traceback.
+        """
+        if not wants_envelope(request):
+            return None
+        if isinstance(error, NtcError):
             return json_error_of(error)
-        return None
+        if not is_database_unavailable(error):
+            return None
+        response = database_unavailable()
+        log_response(
+            "%s: %s",
+            response.reason_phrase,
+            request.path,
+            response=response,
+            request=request,
+            exception=error,
+        )
+        return response
 
     def answer(self, request: HttpRequest) -> HttpResponseBase:
         """Turn an error page into JSON."""
@@ -198,7 +225,7 @@ def _log_request(request: HttpRequest, response: HttpResponseBase, started: floa
         "request.finished",
         extra={
             "method": request.method,
-            "path": request.path,
+            "path": mask_text(request.path, longest=LONGEST_PATH),
             "status": response.status_code,
             "duration_ms": round((time.perf_counter() - started) * 1000, 1),
             "user": _known_user(request),

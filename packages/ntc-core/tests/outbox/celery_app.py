@@ -16,7 +16,8 @@ connection.settings_dict["NAME"] = os.environ["OUTBOX_TEST_DATABASE"]
 
 app = Celery("outbox-tests", broker=os.environ["OUTBOX_TEST_BROKER"])
 app.conf.update(celery_defaults())
-app.conf.task_default_queue = os.environ["OUTBOX_TEST_QUEUE"]
+# Queues of this run alone, on a broker that others use too.
+app.conf.broker_transport_options["global_keyprefix"] = os.environ["OUTBOX_TEST_PREFIX"]
 app.conf.imports = ["tests.outbox.sample_jobs"]
 # The promise is the same at any pace; a test has less patience than production.
 app.conf.beat_schedule["ntc-outbox-tick"]["schedule"] = 0.5

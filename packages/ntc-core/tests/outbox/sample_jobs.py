@@ -58,6 +58,13 @@ def call_company(label: str) -> None:
         raise RuntimeError("cut off")
 
 
+@job("tests.hang", atomic=False, queue="companies")
+def hang(label: str, milliseconds: int) -> None:
+    """Call a company that does not answer."""
+    take_effect(f"{label}-began")
+    time.sleep(milliseconds / 1000)
+
+
 @job("tests.wait", max_attempts=2)
 def wait(label: str, count: int) -> None:
     """Ask to be run again."""

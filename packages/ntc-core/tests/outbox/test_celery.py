@@ -22,19 +22,22 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 from ntc_core.outbox import celery_defaults, enqueue
+from ntc_core.outbox.clock import database_now, seconds_from_now
+from ntc_core.outbox.jobs import QUEUES
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.services import claim_for_publishing
 from ntc_core.testing.services import redis_url
 
 from tests.outbox.processes import PACKAGE, wait_until
-from tests.outbox.sample_jobs import effects, take_effect_job, take_effect_slowly
+from tests.outbox.sample_jobs import effects, hang, take_effect_job, take_effect_slowly
 
 celery = pytest.importorskip("celery")
 redis = pytest.importorskip("redis")
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-QUEUE = f"ntc-core-tests-{secrets.token_hex(4)}"
+#: Before every key of this run, on a broker that others use too.
+PREFIX = f"ntc-core-tests-{secrets.token_hex(4)}:"
 
 
 @contextmanager
@@ -43,7 +46,7 @@ def celery_app(broker: str) -> Iterator[object]:
     before = celery.current_app._get_current_object()
     app = celery.Celery("tests", broker=broker)
     app.conf.update(celery_defaults())
-    app.conf.task_default_queue = QUEUE
+    app.conf.broker_transport_options["global_keyprefix"] = PREFIX
     try:
         yield app
     finally:
@@ -58,20 +61,21 @@ def _celery_runner(settings):
 
 @pytest.fixture
 def broker() -> Iterator[str]:
-    """Return the URL of a real Redis whose test queue is empty, before and after."""
+    """Return the URL of a real Redis whose test queues are empty, before and after."""
     url = redis_url()
     client = redis.Redis.from_url(url)
-    client.delete(QUEUE)
+    keys = [f"{PREFIX}{queue}" for queue in QUEUES]
+    client.delete(*keys)
     yield url
-    client.delete(QUEUE)
+    client.delete(*keys)
     client.close()
 
 
-def messages(broker: str) -> list[dict[str, object]]:
+def messages(broker: str, queue: str = "default") -> list[dict[str, object]]:
     """Return what waits in the queue, newest first."""
     client = redis.Redis.from_url(broker)
     found = []
-    for raw in client.lrange(QUEUE, 0, -1):
+    for raw in client.lrange(f"{PREFIX}{queue}", 0, -1):
         message = json.loads(raw)
         body = json.loads(base64.b64decode(message["body"]))
         found.append({"task": message["headers"]["task"], "args": body[0], "kwargs": body[1]})
@@ -92,6 +96,19 @@ def test_commit_publishes_the_id_and_nothing_else(broker):
         assert messages(broker) == []
 
     assert messages(broker) == [{"task": "ntc_core.outbox.run_job", "args": [row.pk], "kwargs": {}}]
+
+
+@pytest.mark.redis
+def test_wake_up_goes_to_the_queue_of_its_job(broker):
+    tick = import_module("ntc_core.outbox.celery").tick
+    with celery_app(broker):
+        row = enqueue(hang, "company", 0)
+        assert [message["args"] for message in messages(broker, "companies")] == [[row.pk]]
+        assert messages(broker) == []
+        OutboxJob.objects.update(lease_until=Now())
+        tick()
+
+    assert [message["args"] for message in messages(broker, "companies")] == [[row.pk]] * 2
 
 
 @pytest.mark.redis
@@ -133,8 +150,22 @@ def test_wake_up_is_sent_again_only_after_it_had_its_time():
 
     OutboxJob.objects.update(lease_until=Now())
 
-    assert claim_for_publishing() == [row.pk]
+    assert claim_for_publishing() == [(row.pk, "tests.take_effect")]
     assert claim_for_publishing() == []
+
+
+@pytest.mark.parametrize(
+    ("waited_seconds", "quiet_seconds"), [(0, 15), (29, 15), (31, 30), (125, 120), (9000, 240)]
+)
+def test_wake_up_of_a_job_that_waits_long_is_sent_ever_less_often(waited_seconds, quiet_seconds):
+    """It lies in a long queue; a second one every few seconds would only make that longer."""
+    row = enqueue_silently("job")
+    OutboxJob.objects.update(lease_until=Now(), run_at=seconds_from_now(-waited_seconds))
+
+    claim_for_publishing()
+
+    row.refresh_from_db()
+    assert (row.lease_until - database_now()).total_seconds() == pytest.approx(quiet_seconds, abs=3)
 
 
 def enqueue_silently(label: str) -> OutboxJob:
@@ -169,20 +200,21 @@ def test_message_for_a_done_job_changes_nothing():
 
 
 @contextmanager
-def celery_worker(broker: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a real worker with beat inside, in a process group of its own."""
-    command = [sys.executable, "-m", "celery", "-A", "tests.outbox.celery_app", "worker", "-B"]
+def celery_worker(broker: str, folder: Path, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a real worker in a process group of its own; with nothing more said, beat inside."""
+    command = [sys.executable, "-m", "celery", "-A", "tests.outbox.celery_app", "worker", *more]
     options = ["--concurrency=2", "--without-gossip", "--without-mingle", "--loglevel=WARNING"]
-    schedule = ["--schedule", str(folder / "beat")]
+    if not more:
+        command += ["-B", "--schedule", str(folder / "beat")]
     process = subprocess.Popen(
-        [*command, *options, *schedule],
+        [*command, *options],
         cwd=PACKAGE,
         env={
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "tests.settings",
             "OUTBOX_TEST_DATABASE": str(connection.settings_dict["NAME"]),
             "OUTBOX_TEST_BROKER": broker,
-            "OUTBOX_TEST_QUEUE": QUEUE,
+            "OUTBOX_TEST_PREFIX": PREFIX,
         },
         start_new_session=True,
     )
@@ -215,3 +247,20 @@ def test_real_worker_does_what_is_enqueued_lost_or_left_by_a_killed_one(broker, 
     assert (direct.state, direct.attempts) == ("done", 1)
     assert (slow.state, slow.attempts) == ("done", 2)
     assert effects("direct") == effects("lost") == 1
+
+
+@pytest.mark.redis
+def test_worker_for_companies_leaves_the_others_free(broker, tmp_path):
+    """As many hanging calls as it has places, and more: what needs the database goes on."""
+    others = celery_worker(broker, tmp_path, "-Q", "default,messages", "-n", "others@%h")
+    companies = celery_worker(broker, tmp_path, "-Q", "companies", "-n", "companies@%h")
+    with celery_app(broker), companies, others:
+        enqueue(take_effect_job, "ready")
+        wait_until(lambda: effects("ready") == 1, seconds=60)
+        for _ in range(6):
+            enqueue(hang, "company", 5000)
+        wait_until(lambda: effects("company-began") == 2, seconds=60)
+
+        enqueue(take_effect_job, "job")
+
+        wait_until(lambda: effects("job") == 1, seconds=4)

@@ -12,7 +12,7 @@ from ntc_core.outbox import enqueue, job, runner
 from ntc_core.outbox.checks import check_runner
 from ntc_core.outbox.models import OutboxJob
 
-from tests.outbox.sample_jobs import note, ran
+from tests.outbox.sample_jobs import effects, hang, note, ran, take_effect_job
 
 pytestmark = pytest.mark.django_db
 
@@ -88,3 +88,12 @@ def test_unknown_runner_is_an_error(settings, name):
     (error,) = check_runner()
     assert error.id == "ntc_outbox.E001"
     assert "thread, celery, manual" in error.msg
+
+
+def test_one_queue_alone():
+    enqueue(take_effect_job, "job")
+    enqueue(hang, "company", 0)
+
+    call_command("run_jobs", queue="companies")
+
+    assert (effects("job"), effects("company-began")) == (0, 1)

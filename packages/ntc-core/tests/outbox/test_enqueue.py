@@ -173,3 +173,10 @@ def test_outbox_is_importable_before_django_is_set_up():
     program = "import ntc_core.outbox as o; o.job('a.b')(lambda: None); o.celery_defaults()"
 
     subprocess.run([sys.executable, "-c", program], check=True, env={})
+
+
+def test_queue_that_nobody_takes_from_is_refused_at_once():
+    with pytest.raises(
+        ValueError, match=r"'tests\.lost_queue'.*expected one of default, companies"
+    ):
+        job("tests.lost_queue", queue="compnies")

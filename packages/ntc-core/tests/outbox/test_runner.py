@@ -12,12 +12,13 @@ from django.core.signals import request_started
 from django.db import connection, transaction
 from django.test import Client
 from ntc_core.outbox import enqueue, job, runner
+from ntc_core.outbox.jobs import QUEUES
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.runner import ThreadRunner
 from ntc_core.outbox.signals import job_failed
 
 from tests.outbox.processes import wait_until
-from tests.outbox.sample_jobs import effects, fail, take_effect_job, take_effect_slowly
+from tests.outbox.sample_jobs import effects, fail, hang, take_effect_job, take_effect_slowly
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -38,6 +39,25 @@ def test_job_runs_soon_after_its_commit(thread_runner):
         assert not thread_runner.is_running
 
     wait_until(lambda: effects("job") == 1, seconds=5)
+
+
+def test_company_that_hangs_does_not_delay_the_other_queues(thread_runner):
+    company = enqueue(hang, "company", 3000)
+    wait_until(lambda: effects("company-began") == 1, seconds=5)
+
+    enqueue(take_effect_job, "job")
+
+    wait_until(lambda: effects("job") == 1, seconds=2)
+    company.refresh_from_db()
+    assert company.state == OutboxJob.State.RUNNING
+
+
+def test_job_that_nobody_here_knows_is_the_default_queue_s(thread_runner):
+    row = OutboxJob.objects.create(task="tests.of_newer_code", arguments=[])
+
+    runner.start()
+
+    wait_until(lambda: OutboxJob.objects.get(pk=row.pk).attempts == 1, seconds=5)
 
 
 def test_rolled_back_transaction_wakes_nobody(thread_runner):
@@ -147,14 +167,17 @@ def test_stopped_runner_starts_again_with_the_next_job(thread_runner):
     wait_until(lambda: effects("job") == 1, seconds=5)
 
 
-def test_starting_twice_makes_one_thread(thread_runner):
+def test_starting_twice_makes_one_thread_per_queue(thread_runner):
     threads = [threading.Thread(target=runner.start) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    assert [thread.name for thread in threading.enumerate()].count("ntc-outbox") == 1
+    names = [thread.name for thread in threading.enumerate()]
+    assert sorted(name for name in names if name.startswith("ntc-outbox")) == [
+        f"ntc-outbox-{queue}" for queue in sorted(QUEUES)
+    ]
 
 
 @pytest.mark.parametrize("configured", ["manual", "celery"])

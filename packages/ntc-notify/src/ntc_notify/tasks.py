@@ -11,7 +11,7 @@ __all__ = ["announce", "deliver_message", "expire_messages"]
 
 # The lease outlives the claim on the message (45 s of call and 5 s): whoever runs this
 # again finds a claim that is over.
-@job("ntc_notify.deliver_message", atomic=False, lease_seconds=60)
+@job("ntc_notify.deliver_message", atomic=False, lease_seconds=60, queue="messages")
 def deliver_message(message_id: int) -> None:
     """Make the next try for one message."""
     services.deliver(message_id)

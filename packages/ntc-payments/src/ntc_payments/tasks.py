@@ -16,7 +16,7 @@ __all__ = [
 ]
 
 
-@job("ntc_payments.send_attempt", atomic=False, lease_seconds=120)
+@job("ntc_payments.send_attempt", atomic=False, lease_seconds=120, queue="companies")
 def send_attempt(attempt_id: int) -> None:
     """Ask the company to collect."""
     wait_seconds = services.send_attempt(attempt_id=attempt_id)
@@ -31,13 +31,13 @@ def poll_due() -> None:
     services.poll_due()
 
 
-@job("ntc_payments.poll_attempt", atomic=False, max_attempts=3)
+@job("ntc_payments.poll_attempt", atomic=False, max_attempts=3, queue="companies")
 def poll_attempt(attempt_id: int) -> None:
     """Ask the company what became of an attempt."""
     services.poll_attempt(attempt_id=attempt_id)
 
 
-@job("ntc_payments.cancel_attempt", atomic=False, max_attempts=5)
+@job("ntc_payments.cancel_attempt", atomic=False, max_attempts=5, queue="companies")
 def cancel_attempt(attempt_id: int) -> None:
     """Ask the company to withdraw a prompt."""
     wait_seconds = services.cancel_attempt(attempt_id=attempt_id)

@@ -242,10 +242,11 @@ class Observation:
     occurred_at: datetime | None = None
 
     def __post_init__(self) -> None:
+        _require_storable(self.reference)
         _require_storable(self.provider_ref)
 
 
-def _require_storable(provider_ref: str) -> None:
+def _require_storable(reference: str) -> None:
     """Refuse at the border what no column takes: it would get stuck far from its cause."""
-    if len(provider_ref) > LONGEST_PROVIDER_REF or not provider_ref.isprintable():
+    if len(reference) > LONGEST_PROVIDER_REF or not reference.isprintable():
         raise ValueError("The company's reference is too long or has control characters.")

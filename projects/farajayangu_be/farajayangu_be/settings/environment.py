@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from farajayangu_be.database import postgresql_options
+
 __all__ = ["Environment", "refuse"]
 
 
@@ -127,7 +129,7 @@ class Environment:
             raise refuse(name, "cannot be read as a URL", expected=expected) from error
         if not database.get("NAME"):
             raise refuse(name, "names no database", expected=expected)
-        database.setdefault("OPTIONS", {})
+        database["OPTIONS"] = {**postgresql_options(), **database.get("OPTIONS", {})}
         database["CONN_MAX_AGE"] = 60
         database["CONN_HEALTH_CHECKS"] = True
         return dict(database)

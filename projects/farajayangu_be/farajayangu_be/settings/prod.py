@@ -67,7 +67,6 @@ if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
         "is not PostgreSQL",
         expected="a URL such as postgres://user:password@host:5432/name",
     )
-DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", 5)
 
 REDIS_URL = env.redis_url("REDIS_URL", default="redis://127.0.0.1:6379/0")
 CACHES = {

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from celery import current_app, shared_task
 
 from ntc_core.outbox import services
+from ntc_core.outbox.jobs import queue_of
 
 __all__ = ["publish", "run_job", "tick"]
 
@@ -41,18 +42,21 @@ def tick() -> None:
     publish(services.claim_for_publishing())
 
 
-def publish(ids: Iterable[int]) -> None:
-    """Send wake-ups. When the broker is away, say so and return: the tick will repeat it."""
+def publish(jobs: Iterable[tuple[int, str]]) -> None:
+    """Send wake-ups, each to its job's queue.
+
+    When the broker is away, say so and return: the tick will repeat it.
+    """
     try:
-        _send(ids)
+        _send(jobs)
     except Exception as error:  # noqa: BLE001 - brokers raise what they like; the row is safe
         log.warning("outbox.publish_failed", extra={"error": type(error).__name__})
 
 
-def _send(ids: Iterable[int]) -> None:
+def _send(jobs: Iterable[tuple[int, str]]) -> None:
     # A connection of its own: the pooled ones carry the worker's patient timeouts.
     with current_app.connection_for_write() as connection:
         connection.transport_options = {**connection.transport_options, **PUBLISH_OPTIONS}
         producer = current_app.amqp.Producer(connection)
-        for pk in ids:
-            run_job.apply_async((pk,), producer=producer, retry=False)
+        for pk, task in jobs:
+            run_job.apply_async((pk,), queue=queue_of(task), producer=producer, retry=False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ntc_core.outbox.jobs import QUEUES
+
 __all__ = ["TICK_SECONDS", "celery_defaults"]
 
 #: How often beat lets a worker sweep: the longest delay when a wake-up is lost.
@@ -16,6 +18,10 @@ def celery_defaults() -> dict[str, Any]:
     One beat entry drives everything that repeats: recurring jobs are rows like all others.
     """
     return {
+        # One queue per kind of waiting. A worker without -Q takes from all of them; a second
+        # one keeps companies that hang from delaying everything else.
+        "task_queues": {name: {} for name in QUEUES},
+        "task_default_queue": QUEUES[0],
         # A worker that dies gives its message back; the row decides whether there is work left.
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
@@ -40,7 +46,7 @@ def celery_defaults() -> dict[str, Any]:
                 "task": "ntc_core.outbox.tick",
                 "schedule": TICK_SECONDS,
                 # Ticks that nobody took in time must not pile up.
-                "options": {"expires": TICK_SECONDS},
+                "options": {"expires": TICK_SECONDS, "queue": QUEUES[0]},
             }
         },
     }

@@ -11,7 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Job", "RetryLater", "UnknownJob", "get_job", "job", "list_jobs"]
+__all__ = ["QUEUES", "Job", "RetryLater", "UnknownJob", "get_job", "job", "list_jobs", "queue_of"]
+
+#: What a job waits for decides its queue, so that one kind of waiting does not delay the others:
+#: "default": only the database. "companies": somebody else's server. "messages": deliveries.
+QUEUES = ("default", "companies", "messages")
 
 JobFunction = Callable[..., None]
 
@@ -44,6 +48,7 @@ class Job:
     max_attempts: int
     lease_seconds: float
     every_seconds: int | None
+    queue: str
     signature: inspect.Signature = field(repr=False)
 
     def __call__(self, *ids: Any) -> None:
@@ -71,6 +76,7 @@ def job(
     max_attempts: int = 10,
     lease_seconds: float = 60,
     every_seconds: int | None = None,
+    queue: str = "default",
 ) -> Callable[[JobFunction], Job]:
     """Register a function as the job `name` (by convention `<app>.<verb>`).
 
@@ -83,7 +89,14 @@ def job(
         lease_seconds: how long a run may take before another runner may start over. An
             atomic job that is overtaken is rolled back.
         every_seconds: run without being enqueued, once per this many seconds.
+        queue: "companies" for what calls somebody else's server and may hang there,
+            "messages" for deliveries, "default" for what needs the database only.
+
+    Raises:
+        ValueError: the name is taken, or there is no such queue.
     """
+    if queue not in QUEUES:
+        raise ValueError(f"Job {name!r}: queue is {queue!r}; expected one of {', '.join(QUEUES)}.")
 
     def register(function: JobFunction) -> Job:
         known = _jobs.get(name)
@@ -98,6 +111,7 @@ def job(
             max_attempts=max_attempts,
             lease_seconds=lease_seconds,
             every_seconds=every_seconds,
+            queue=queue,
             signature=inspect.signature(function),
         )
         return _jobs[name]
@@ -123,6 +137,12 @@ def get_job(name: str) -> Job:
 def list_jobs() -> list[Job]:
     """Return every registered job, by name."""
     return [_jobs[name] for name in sorted(_jobs)]
+
+
+def queue_of(name: str) -> str:
+    """Return the queue of a job; of one that this process does not know, the default."""
+    known = _jobs.get(name)
+    return known.queue if known else QUEUES[0]
 
 
 def _is_reloaded(known: JobFunction, new: JobFunction) -> bool:

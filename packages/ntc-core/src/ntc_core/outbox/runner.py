@@ -1,7 +1,7 @@
-"""The runner of NTC_OUTBOX_RUNNER="thread": a daemon thread in this process.
+"""The runner of NTC_OUTBOX_RUNNER="thread": daemon threads in this process.
 
 For development and for small installations without Celery. Several processes may run one
-each on the same database. The thread starts with the first request or the first job.
+each on the same database. The threads start with the first request or the first job.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import atexit
 import logging
 import os
 import threading
+import time
 
 from django.db import DatabaseError, InterfaceError, connections
 
 from ntc_core.conf import core_settings
 from ntc_core.outbox import services
+from ntc_core.outbox.jobs import QUEUES
 
 __all__ = ["ThreadRunner", "run_until", "runner", "start", "stop", "wake"]
 
@@ -28,80 +30,96 @@ EXIT_SECONDS = 5.0
 
 
 class ThreadRunner:
-    """Runs due jobs when woken after a commit, and sweeps every second besides."""
+    """Runs due jobs when woken after a commit, and sweeps every second besides.
+
+    Each queue has a thread, so that a company that hangs delays the calls to companies only.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._woken = threading.Event()
+        self._woken = {queue: threading.Event() for queue in QUEUES}
         self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
 
     @property
     def is_running(self) -> bool:
-        """Tell whether the thread is alive."""
-        return self._thread is not None and self._thread.is_alive()
+        """Tell whether a thread is alive."""
+        return any(thread.is_alive() for thread in self._threads)
 
     def start(self) -> None:
-        """Start the thread unless it runs, or another runner is configured."""
+        """Start the threads unless they run, or another runner is configured."""
         if core_settings.OUTBOX_RUNNER != "thread" or self.is_running:
             return
         with self._lock:
             if self.is_running:
                 return
             self._stopping = threading.Event()
-            self._thread = threading.Thread(
-                target=self._loop, args=(self._stopping,), name="ntc-outbox", daemon=True
-            )
-            self._thread.start()
+            self._threads = [
+                threading.Thread(
+                    target=self._loop,
+                    args=(queue, self._stopping),
+                    name=f"ntc-outbox-{queue}",
+                    daemon=True,
+                )
+                for queue in QUEUES
+            ]
+            for thread in self._threads:
+                thread.start()
 
-    def wake(self) -> None:
-        """Run due jobs now rather than at the next sweep."""
-        self._woken.set()
+    def wake(self, queue: str = QUEUES[0]) -> None:
+        """Run due jobs of the queue now rather than at the next sweep."""
+        self._woken[queue].set()
         self.start()
 
     def stop(self, timeout_seconds: float | None = None) -> None:
-        """Let the job in progress finish, then end the thread."""
-        thread = self._thread
+        """Let the jobs in progress finish, then end the threads."""
         self._stopping.set()
-        self._woken.set()
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout_seconds)
+        for woken in self._woken.values():
+            woken.set()
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(None if deadline is None else max(deadline - time.monotonic(), 0))
 
     def after_fork(self) -> None:
-        """Begin anew in a forked child, where the parent's thread does not exist."""
-        was_running = self._thread is not None and not self._stopping.is_set()
+        """Begin anew in a forked child, where the parent's threads do not exist."""
+        was_running = bool(self._threads) and not self._stopping.is_set()
         self.__init__()  # type: ignore[misc]  # locks and events of the parent are useless here
         if was_running:
             self.start()
 
-    def _loop(self, stopping: threading.Event) -> None:
+    def _loop(self, queue: str, stopping: threading.Event) -> None:
         try:
-            run_until(stopping, woken=self._woken)
+            run_until(stopping, woken=self._woken[queue], queue=queue)
         finally:
             connections.close_all()
 
 
-def run_until(stopping: threading.Event, *, woken: threading.Event | None = None) -> None:
+def run_until(
+    stopping: threading.Event, *, woken: threading.Event | None = None, queue: str | None = None
+) -> None:
     """Run due jobs in this thread until `stopping` is set; a job in progress finishes.
 
     Args:
         woken: set it to look for jobs at once instead of at the next sweep.
+        queue: only the jobs of this queue.
     """
     woken = woken or stopping
     while not stopping.is_set():
-        if _sweep(stopping):
+        if _sweep(stopping, queue):
             continue
         woken.wait(SWEEP_SECONDS)
         if woken is not stopping:
             woken.clear()
 
 
-def _sweep(stopping: threading.Event) -> bool:
+def _sweep(stopping: threading.Event, queue: str | None) -> bool:
     """Look after everything once; tell whether more jobs may be due already."""
     try:
-        services.enqueue_recurring()
+        if queue in {None, QUEUES[0]}:
+            services.enqueue_recurring()
         for _ in range(JOBS_PER_SWEEP):
-            if stopping.is_set() or not services.run_due_jobs(limit=1):
+            if stopping.is_set() or not services.run_due_jobs(limit=1, queue=queue):
                 return False
     except (DatabaseError, InterfaceError) as error:
         # Restarting, locked (SQLite), or not migrated yet: the next sweep tries again,

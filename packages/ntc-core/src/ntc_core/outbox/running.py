@@ -233,7 +233,7 @@ def _backoff_seconds(claim: Claim) -> float:
 
 def _describe(error: Exception) -> str:
     """Return class and text for the row and the log, without people and secrets."""
-    return mask_text(f"{type(error).__qualname__}: {error}")[:LONGEST_ERROR]
+    return mask_text(f"{type(error).__qualname__}: {error}", longest=LONGEST_ERROR)
 
 
 def _find_job(name: str) -> Job | None:

@@ -8,14 +8,14 @@ from functools import partial
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Q, QuerySet, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from ntc_core.conf import core_settings
 from ntc_core.outbox import running
 from ntc_core.outbox.clock import database_now, seconds_from_now
-from ntc_core.outbox.jobs import Job, get_job, list_jobs
+from ntc_core.outbox.jobs import QUEUES, Job, get_job, list_jobs
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.request_id import get_request_id
 
@@ -37,6 +37,7 @@ LONGEST_ID = 255
 LONGEST_DEDUPE_KEY = 255
 #: A published wake-up has this long to reach a worker before it is published again.
 PUBLISH_LEASE_SECONDS = 15
+LONGEST_PUBLISH_LEASE_SECONDS = 240
 #: Done runs of recurring jobs are kept one day; nobody asks about them later.
 RECURRING_KEY_PREFIX = "slot:"
 RECURRING_KEEP_DAYS = 1
@@ -81,7 +82,7 @@ def enqueue(
         row.lease_until = seconds_from_now(PUBLISH_LEASE_SECONDS)
     stored = _insert_once(row)
     if stored.uid == row.uid and run_at is None:
-        transaction.on_commit(partial(_wake, stored.pk), robust=True)
+        transaction.on_commit(partial(_wake, stored.pk, definition), robust=True)
     return stored
 
 
@@ -94,20 +95,23 @@ def run_job(pk: int) -> bool:
     return True
 
 
-def run_due_jobs(limit: int | None = None, *, until_idle: bool = True) -> int:
+def run_due_jobs(
+    limit: int | None = None, *, until_idle: bool = True, queue: str | None = None
+) -> int:
     """Run what is due, oldest first, and return how many runs that took.
 
     Args:
         limit: stop after this many runs.
         until_idle: go on with the jobs that these jobs enqueue.
+        queue: only the jobs of this queue.
     """
     requeue_expired()
     if not until_idle:
-        due = list(_due().order_by("run_at", "id").values_list("pk", flat=True)[:limit])
+        due = list(_due(queue).order_by("run_at", "id").values_list("pk", flat=True)[:limit])
         return sum(map(run_job, due))
     runs = 0
     while limit is None or runs < limit:
-        claim = running.claim(_due().order_by("run_at", "id"))
+        claim = running.claim(_due(queue).order_by("run_at", "id"))
         if claim is None:
             break
         running.run(claim)
@@ -152,17 +156,21 @@ def enqueue_recurring() -> int:
     return len(keys.keys() - settled)
 
 
-def claim_for_publishing(limit: int = 500) -> list[int]:
-    """Return the ids of due jobs whose wake-up was not sent or got lost, and mark them sent."""
+def claim_for_publishing(limit: int = 500) -> list[tuple[int, str]]:
+    """Return id and task of due jobs whose wake-up was not sent or got lost; mark them sent.
+
+    A wake-up that nobody took may lie in a long queue rather than be lost, so the next one
+    follows only after the job has waited as long again.
+    """
     silent = _due().filter(Q(lease_until=None) | Q(lease_until__lte=Now()))
     with transaction.atomic():
-        ids = list(
-            _skip_locked(silent).order_by("run_at", "id").values_list("pk", flat=True)[:limit]
+        found = list(
+            _skip_locked(silent).order_by("run_at", "id").values_list("pk", "task")[:limit]
         )
-        OutboxJob.objects.filter(pk__in=ids, state=OutboxJob.State.QUEUED).update(
-            lease_until=seconds_from_now(PUBLISH_LEASE_SECONDS)
-        )
-    return ids
+        OutboxJob.objects.filter(
+            pk__in=[pk for pk, _ in found], state=OutboxJob.State.QUEUED
+        ).update(lease_until=_publish_lease())
+    return found
 
 
 def bring_forward(jobs: QuerySet[OutboxJob]) -> int:
@@ -202,8 +210,25 @@ def _slot_key(job: Job, now: float) -> str:
     return f"{RECURRING_KEY_PREFIX}{period}:{int(now // period)}"
 
 
-def _due() -> QuerySet[OutboxJob]:
-    return OutboxJob.objects.filter(state=OutboxJob.State.QUEUED, run_at__lte=Now())
+def _due(queue: str | None = None) -> QuerySet[OutboxJob]:
+    due = OutboxJob.objects.filter(state=OutboxJob.State.QUEUED, run_at__lte=Now())
+    if queue is None:
+        return due
+    # The queue is the code's, not the row's: a job may be moved without touching rows.
+    if queue == QUEUES[0]:
+        return due.exclude(task__in=[job.name for job in list_jobs() if job.queue != queue])
+    return due.filter(task__in=[job.name for job in list_jobs() if job.queue == queue])
+
+
+def _publish_lease() -> Case:
+    """Return how long no further wake-up is sent: about as long as the job is due already."""
+    steps = []
+    seconds = LONGEST_PUBLISH_LEASE_SECONDS
+    while seconds > PUBLISH_LEASE_SECONDS:
+        overdue = Q(run_at__lte=seconds_from_now(-seconds))
+        steps.append(When(overdue, then=seconds_from_now(seconds)))
+        seconds //= 2
+    return Case(*steps, default=seconds_from_now(PUBLISH_LEASE_SECONDS))
 
 
 def _plain_id(value: int | str | UUID) -> int | str:
@@ -230,16 +255,16 @@ def _insert_once(row: OutboxJob) -> OutboxJob:
         # The job of that key was purged between the two statements.
 
 
-def _wake(pk: int) -> None:
+def _wake(pk: int, job: Job) -> None:
     """Tell the runner; only ever a shortcut, because every runner sweeps as well."""
     if core_settings.OUTBOX_RUNNER == "thread":
         from ntc_core.outbox import runner  # noqa: PLC0415 - the runner imports this module
 
-        runner.wake()
+        runner.wake(job.queue)
     elif core_settings.OUTBOX_RUNNER == "celery":
         from ntc_core.outbox import celery  # noqa: PLC0415 - Celery is an extra
 
-        celery.publish([pk])
+        celery.publish([(pk, job.name)])
 
 
 def _skip_locked(rows: QuerySet[OutboxJob]) -> QuerySet[OutboxJob]:

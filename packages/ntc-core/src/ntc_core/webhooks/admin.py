@@ -79,7 +79,7 @@ class WebhookEventAdmin(ReadOnlyRows, BaseAdmin):
         try:
             content = mask_value("body", json.loads(body))
         except (ValueError, RecursionError):
-            text = mask_text(body.decode(errors="replace"))
+            text = mask_text(body.decode(errors="replace"), longest=SHOWN_CHARACTERS)
         else:
             text = json.dumps(content, indent=2, ensure_ascii=False)
         return format_html("<pre>{}</pre>", text[:SHOWN_CHARACTERS])

@@ -101,7 +101,7 @@ def finish_event(event: WebhookEvent, *, state: str, error: str = "") -> None:
     WebhookEvent.objects.filter(pk=event.pk).update(
         state=state,
         attempts=F("attempts") + 1,
-        last_error=mask_text(error)[:LONGEST_ERROR],
+        last_error=mask_text(error, longest=LONGEST_ERROR),
         processed_at=Now() if state in _END_STATES else None,
         updated_at=Now(),
     )

@@ -340,7 +340,8 @@ def _move(message: Message, state: MessageState, reason: str, *, was: MessageSta
 
 def _mask(reason: str, message: Message) -> str:
     """Return the provider's words without the person; servers like to repeat the address."""
-    return mask_text(reason.replace(message.address, message.masked_address))[:LONGEST_ERROR]
+    masked = reason.replace(message.address, message.masked_address)
+    return mask_text(masked, longest=LONGEST_ERROR)
 
 
 def _fields(message: Message) -> dict[str, object]:

@@ -187,14 +187,18 @@ def _observe(data: Mapping[str, Any], *, at: object = None) -> Observation:
     except InvalidMoney as error:
         raise AnswerUnreadable(f"Simulator: {error}") from error
     claim, failure_code = _CLAIMS.get(_text(data, "status"), (Claim.ACCEPTED, None))
-    return Observation(
-        reference=_text(data, "reference"),
-        claim=claim,
-        money=money,
-        provider_ref=_text(data, "transaction_id"),
-        failure_code=failure_code,
-        occurred_at=_moment(at),
-    )
+    reference, transaction_id = _text(data, "reference"), _text(data, "transaction_id")
+    try:
+        return Observation(
+            reference=reference,
+            claim=claim,
+            money=money,
+            provider_ref=transaction_id,
+            failure_code=failure_code,
+            occurred_at=_moment(at),
+        )
+    except ValueError as error:
+        raise AnswerUnreadable(f"Simulator: {error}") from error
 
 
 def _moment(at: object) -> datetime | None:

@@ -37,7 +37,9 @@ def process_webhook_event(*, event_id: int, tries: int = 0) -> None:
     provider = provider_registry.get(event.provider)
     try:
         observations = provider.read_webhook(bytes(event.body))
-    except PayloadUnreadable as error:
+    except (PayloadUnreadable, ValueError) as error:
+        # ValueError: a value that no column of ours takes. The bytes stay the same, however
+        # often we tried; staff can replay the event once the provider's file is mended.
         log.exception("payment.webhook_unreadable", extra={"provider": event.provider})
         finish_event(event, state="failed", error=str(error))
         return

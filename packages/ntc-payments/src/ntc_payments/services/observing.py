@@ -281,4 +281,4 @@ def ask_now(attempt: PaymentAttempt, *, now: datetime) -> None:
 
 def _short(text: str) -> str:
     """Return the company's text as a column takes it, people in it masked."""
-    return mask_text(text.replace("\x00", ""))[:LONGEST_FAILURE_MESSAGE]
+    return mask_text(text.replace("\x00", ""), longest=LONGEST_FAILURE_MESSAGE)

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from ntc_core.outbox import runner, services
+from ntc_core.outbox.jobs import QUEUES
 
 __all__ = ["Command"]
 
@@ -27,15 +28,19 @@ class Command(BaseCommand):
             help="Keep running. SIGTERM or Ctrl-C lets the job in progress finish.",
         )
 
-    def handle(self, *_args: Any, forever: bool, **_options: Any) -> None:
+        parser.add_argument(
+            "--queue", choices=QUEUES, help="Only the jobs of this queue; otherwise all."
+        )
+
+    def handle(self, *_args: Any, forever: bool, queue: str | None = None, **_options: Any) -> None:
         """Run the jobs."""
         if forever:
-            self._run_forever()
+            self._run_forever(queue)
             return
         services.enqueue_recurring()
-        self.stdout.write(f"{services.run_due_jobs()} job(s) run.")
+        self.stdout.write(f"{services.run_due_jobs(queue=queue)} job(s) run.")
 
-    def _run_forever(self) -> None:
+    def _run_forever(self, queue: str | None) -> None:
         stopping = threading.Event()
 
         def stop(_signal: int, _frame: FrameType | None) -> None:
@@ -46,7 +51,7 @@ class Command(BaseCommand):
         }
         self.stdout.write("Running jobs until SIGTERM.")
         try:
-            runner.run_until(stopping)
+            runner.run_until(stopping, queue=queue)
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
