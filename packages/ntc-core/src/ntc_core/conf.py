@@ -73,7 +73,6 @@ THROTTLE_RATES: dict[str, str | None] = {
     "register": "20/min",
     "register_account": "10/min",
     "reset": "20/min",
-    "reset_account": "5/min",
     "verify": "30/min",
     "verify_account": "10/min",
     "password_change": "5/5m",

@@ -1,4 +1,4 @@
-"""How many codes leave: per phone and day, per address of the asker, per country."""
+"""How many codes leave: per phone and day, per asker, per country."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_eleventh_code_within_a_day_is_refused(issue, settings):
     settings.NTC_CODES_PER_HOUR = 3
     with time_machine.travel("2026-01-01T00:00:00Z", tick=False) as clock:
         for number in range(10):
-            issue(purpose=f"purpose-{number}")
+            issue(subject=f"registration {number}")
             clock.shift(2 * 60 * 60)
 
         with pytest.raises(RateLimited) as caught:
@@ -50,6 +50,43 @@ def test_one_address_asks_for_twenty_codes_an_hour(issue):
     with calling_from("41.59.0.2"):
         assert issue(destination=phone(20))
     assert issue(destination=phone(21))  # a job of ours
+
+
+def test_one_network_cannot_use_up_the_codes_of_a_phone(issue):
+    """Its owner, somewhere else, still gets one."""
+    for number in range(3):
+        with calling_from(f"41.59.0.{number}"):
+            issue(subject=f"stranger {number}")
+    with calling_from("41.59.0.9"):
+        with pytest.raises(RateLimited) as caught:
+            issue(subject="stranger 3")
+        assert issue(destination=phone(1))
+        assert issue(purpose="reset")
+
+    assert 3500 < caught.value.retry_after_seconds <= 3600
+    with calling_from("41.59.1.1"):
+        assert issue(subject="owner")
+
+
+def test_one_network_cannot_use_up_the_day_of_a_phone(issue):
+    with time_machine.travel("2026-01-01T00:00:00Z", tick=False) as clock:
+        with calling_from("2001:db8:1::1"):
+            for number in range(6):
+                issue(subject=f"stranger {number}")
+                clock.shift(2 * 60 * 60)
+            with pytest.raises(RateLimited):
+                issue(subject="stranger 6")
+        with calling_from("2001:db8:2::1"):
+            assert issue(subject="owner")
+
+
+@pytest.mark.parametrize("setting", ["NTC_CODES_PER_ASKER_PER_HOUR", "NTC_CODES_PER_ASKER_PER_DAY"])
+def test_limits_of_one_network_are_settings(issue, settings, setting):
+    setattr(settings, setting, 1)
+    with calling_from("41.59.0.1"):
+        issue(subject="first")
+        with pytest.raises(RateLimited):
+            issue(subject="second")
 
 
 def test_a_code_that_came_too_soon_is_not_counted_against_the_address(issue, settings):

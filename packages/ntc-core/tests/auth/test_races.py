@@ -15,12 +15,14 @@ import pytest
 import time_machine
 from django.db import connection, transaction
 from django.db.models import Model
+from django.test import RequestFactory
 from ntc_core.auth import services
 from ntc_core.auth.errors import CodeInvalid, TokenInvalid
 from ntc_core.auth.models import AuthSession, EndReason, OneTimeCode, RefreshRecord
 from ntc_core.auth.services.refreshing import new_record
 from ntc_core.auth.signals import refresh_reused
 from ntc_core.auth.tokens import next_jti, read
+from ntc_core.client import bind_request
 from ntc_core.errors import RateLimited
 
 from tests.auth.conftest import wrong
@@ -134,11 +136,22 @@ def test_parallel_requests_issue_one_code(issue, settings, has_open_code):
     assert OneTimeCode.objects.filter(used_at=None, superseded_at=None).count() == 1
 
 
-def test_parallel_requests_for_many_purposes_keep_the_limit_of_the_destination(issue):
-    results = at_once(*[partial(issue, purpose=f"purpose-{number}") for number in range(12)])
+def test_parallel_requests_for_many_subjects_keep_the_limit_of_the_destination(issue):
+    results = at_once(*[partial(issue, subject=f"registration {number}") for number in range(12)])
 
     assert sum(isinstance(result, OneTimeCode) for result in results) == 5
     assert sum(isinstance(result, RateLimited) for result in results) == 7
+
+
+def test_parallel_requests_of_one_network_keep_its_limit(issue):
+    def ask(number: int) -> OneTimeCode:
+        with bind_request(RequestFactory().get("/", REMOTE_ADDR=f"41.59.0.{number}")):
+            return issue(subject=f"registration {number}")
+
+    results = at_once(*[partial(ask, number) for number in range(12)])
+
+    assert sum(isinstance(result, OneTimeCode) for result in results) == 3
+    assert sum(isinstance(result, RateLimited) for result in results) == 9
 
 
 def test_losers_who_wait_for_the_winner_get_its_tokens(person):

@@ -101,10 +101,21 @@ class UserAdmin(EndSessionsMixin, DjangoUserAdmin):  # type: ignore[type-arg]  #
     search_fields = ("email", "phone", "full_name", "uid")
     ordering = ("-created_at",)
     actions = ("end_sessions",)
-    readonly_fields = ("uid", "last_login", "created_at", "updated_at")
+    readonly_fields = ("uid", "claimed_email", "last_login", "created_at", "updated_at")
     fieldsets = (
         (None, {"fields": ("uid", "full_name", "language", "password")}),
-        ("Addresses", {"fields": ("email", "email_verified_at", "phone", "phone_verified_at")}),
+        (
+            "Addresses",
+            {
+                "fields": (
+                    "email",
+                    "email_verified_at",
+                    "claimed_email",
+                    "phone",
+                    "phone_verified_at",
+                )
+            },
+        ),
         (
             "Permissions",
             {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")},

@@ -120,6 +120,11 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
         validators=[validate_phone],
         help_text="With country code, such as +255712345678.",
     )
+    # Many may claim one address: it finds, reaches and keeps out nobody. Were it in `email`
+    # while it is free, the person's own page would tell who else has an account.
+    claimed_email = models.EmailField(
+        blank=True, help_text="Given at sign-up beside a phone, and not proven."
+    )
     full_name = models.CharField(max_length=150, blank=True)
     language = models.CharField(max_length=2, choices=Language, default=Language.SWAHILI)
     email_verified_at = models.DateTimeField(null=True, blank=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -106,7 +107,10 @@ class UserOutput(serializers.ModelSerializer[User]):
 
 
 class RegisterInput(serializers.Serializer[Any]):
-    """A phone, an email address or both; the code goes to the phone if there is one."""
+    """A phone, an email address or both; the code goes to the phone if there is one.
+
+    The account has the address that got the code; the other one is only noted.
+    """
 
     phone = PhoneField(required=False)
     email = EmailAddressField(required=False)
@@ -114,9 +118,20 @@ class RegisterInput(serializers.Serializer[Any]):
     full_name = NameField()
     language = serializers.ChoiceField(choices=Language.choices, default=Language.SWAHILI.value)
 
+    def to_internal_value(self, data: Any) -> Any:
+        """Read the fields; a missing address is named together with whatever else is wrong."""
+        if not isinstance(data, Mapping) or "phone" in data or "email" in data:
+            return super().to_internal_value(data)
+        errors: dict[str, Any] = {
+            "phone": serializers.ErrorDetail("Give a phone number or an email address.", "required")
+        }
+        try:
+            super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            errors.update(cast("dict[str, Any]", error.detail))
+        raise serializers.ValidationError(errors)
+
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if not attrs.get("phone") and not attrs.get("email"):
-            raise serializers.ValidationError({"phone": "Give a phone number or an email address."})
         person = User(
             phone=attrs.get("phone"),
             email=attrs.get("email"),

@@ -46,6 +46,7 @@ def register(
 ) -> tuple[PendingRegistration, OneTimeCode]:
     """Note who wants to sign up and send a code to the phone, or else to the email address.
 
+    An email address beside a phone is kept as `claimed_email` and is no way to sign in.
     What happens is the same for addresses that have an account, except that its owner gets
     a message without a code. So the answer tells a stranger nothing.
 
@@ -194,23 +195,21 @@ def _send_code(registration: PendingRegistration) -> OneTimeCode:
 
 
 def _create_user(registration: PendingRegistration) -> User:
-    """Store the user. The address that got the code is proven, a second one is only claimed."""
-    phone, email = registration.phone, registration.email
+    """Store the user with the address that got the code; a second one is only noted as claimed."""
+    phone = registration.phone
+    email = "" if phone else registration.email
     now = timezone.now()
-    if phone:
-        User.objects.filter(unproven_claims(phone=phone)).update(phone=None, updated_at=now)
-        # To refuse would tell that the address has an account, so the claim is dropped.
-        email = "" if User.objects.filter(email=email).exists() else email
-    else:
-        User.objects.filter(unproven_claims(email=email)).update(email=None, updated_at=now)
+    holders = User.objects.filter(unproven_claims(phone=phone, email=email))
+    holders.update(**{"phone" if phone else "email": None}, updated_at=now)
     return User.objects.create(
         phone=phone or None,
         email=email or None,
+        claimed_email=registration.email if phone else "",
         password=registration.password,
         full_name=registration.full_name,
         language=registration.language,
         phone_verified_at=now if phone else None,
-        email_verified_at=None if phone else now,
+        email_verified_at=now if email else None,
     )
 
 

@@ -52,8 +52,7 @@ class PublicView(APIView):
 
 
 class RegisterView(PublicView):
-    throttle_scope = "register"
-    throttle_fields = ("phone", "email")
+    throttle_scope = "register"  # per phone: codes, a part of them for each network
 
     @extend_schema(request=RegisterInput, responses={202: RegistrationOutput}, tags=["accounts"])
     def post(self, request: Request) -> Response:
@@ -136,8 +135,7 @@ class PasswordChangeView(APIView):
 
 
 class PasswordResetView(PublicView):
-    throttle_scope = "reset"
-    throttle_fields = ("identifier",)
+    throttle_scope = "reset"  # per account: codes, a part of them for each network
 
     @extend_schema(request=PasswordResetInput, responses={202: CodeSentOutput}, tags=["accounts"])
     def post(self, request: Request) -> Response:

@@ -48,9 +48,13 @@ class AuthSettings(AppSettings):
     CODE_MAX_TRIES: int = 5
     #: The wait before the second code; it doubles with each further one.
     CODE_RESEND_SECONDS: int = 60
-    #: Codes for one phone or email address within an hour, whatever they are for.
+    #: Codes for one phone or email address and one purpose.
     CODES_PER_HOUR: int = 5
     CODES_PER_DAY: int = 10
+    #: How many of these one network (a /24, in IPv6 a /48) may ask for. Less than all, so
+    #: that nobody uses up the codes of somebody else's phone.
+    CODES_PER_ASKER_PER_HOUR: int = 3
+    CODES_PER_ASKER_PER_DAY: int = 6
     #: Codes that one client address may ask for within an hour.
     CODES_PER_ADDRESS_PER_HOUR: int = 20
     #: Codes by SMS to one country within a day, by the longest prefix that fits, such as

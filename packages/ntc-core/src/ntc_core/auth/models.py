@@ -113,9 +113,9 @@ class OneTimeCode(BaseModel):
 
     class Meta:
         constraints = [
-            # A new code kills the old one: two at a time cannot exist.
+            # A new code kills the old one for the same thing: two at a time cannot exist.
             models.UniqueConstraint(
-                fields=["purpose", "destination"],
+                fields=["purpose", "destination", "subject"],
                 condition=models.Q(used_at__isnull=True, superseded_at__isnull=True),
                 name="ntc_auth_one_open_code",
             ),

@@ -63,10 +63,12 @@ def person(db: None) -> User:
 
 @pytest.fixture
 def register(api_client: APIClient, db: None) -> Callable[..., Any]:
-    """Return a function that registers over HTTP and returns the response."""
+    """Return a function that registers over HTTP, from some address, and returns the response."""
 
-    def register(**values: Any) -> Any:
-        return api_client.post(f"{API}/accounts/register/", {"password": PASSWORD, **values})
+    def register(*, address: str = "127.0.0.1", **values: Any) -> Any:
+        return api_client.post(
+            f"{API}/accounts/register/", {"password": PASSWORD, **values}, REMOTE_ADDR=address
+        )
 
     return register
 

@@ -49,6 +49,27 @@ def test_register_names_the_bad_field(register, values, attr):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
+    ("body", "wrong"),
+    [
+        ({}, {("password", "required"), ("phone", "required")}),
+        (
+            {"password": 5, "language": "fr"},
+            {("password", "invalid"), ("language", "invalid_choice"), ("phone", "required")},
+        ),
+        ({"phone": "0712"}, {("password", "required"), ("phone", "invalid")}),
+        ({"email": "nobody"}, {("password", "required"), ("email", "invalid")}),
+        ([], {(None, "invalid")}),
+    ],
+    ids=str,
+)
+def test_register_names_everything_that_is_wrong_at_once(api_client, body, wrong):
+    answer = assert_error(api_client.post(f"{API}/accounts/register/", body), 400)
+
+    assert {(error["attr"], error["code"]) for error in answer["errors"]} == wrong
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
     ("body", "attr"),
     [
         ({"registration": "not a uid", "code": "123456"}, "registration"),

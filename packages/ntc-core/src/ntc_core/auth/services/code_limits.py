@@ -1,14 +1,15 @@
-"""How many codes may leave: per address of the asker and per country, whoever they are for.
+"""How many codes may leave: per asker and per country.
 
-What holds per phone or mailbox is counted in the rows themselves (`codes`). These two stop
-somebody who makes us write to ever new numbers, at our cost.
+What holds per phone or mailbox is counted in the rows themselves (`codes`). The limits per
+address and per country stop somebody who makes us write to ever new numbers, at our cost. An
+asker's own share of one destination leaves the rest of it to whom the phone belongs.
 """
 
 from __future__ import annotations
 
 from ntc_core.auth.conf import DAY, HOUR, auth_settings
 from ntc_core.auth.models import OneTimeCode
-from ntc_core.client import address_to_count, current_request
+from ntc_core.client import address_to_count, client_address, current_request, network_of
 from ntc_core.rate_limits import Limit, Verdict, take
 from ntc_core.throttling import call_refused
 
@@ -19,9 +20,10 @@ def take_code_limits(challenge: OneTimeCode) -> Verdict:
     """Count one code to be sent.
 
     Raises:
-        RateLimited: too many were asked for from this address, or sent to this country.
+        RateLimited: too many were asked for from this address, or from this network for
+            this destination, or sent to this country.
     """
-    limits = [*_limits_of_address(), *_limits_of_country(challenge)]
+    limits = [*_limits_of_asker(challenge), *_limits_of_country(challenge)]
     verdict = take(*limits)
     if verdict.refused_by is not None:
         call_refused.send(sender=Limit, limit=verdict.refused_by)
@@ -29,13 +31,24 @@ def take_code_limits(challenge: OneTimeCode) -> Verdict:
     return verdict
 
 
-def _limits_of_address() -> list[Limit]:
+def _limits_of_asker(challenge: OneTimeCode) -> list[Limit]:
     request = current_request()
     if request is None:  # a job or a command of ours
         return []
-    count = auth_settings.CODES_PER_ADDRESS_PER_HOUR
-    who = f"address:{address_to_count(request)}"
-    return [Limit(name="codes_address", who=who, count=count, seconds=HOUR)]
+    address = f"address:{address_to_count(request)}"
+    # The whole network: to get another address within it takes a moment in flight mode.
+    network = network_of(client_address(request))
+    share = f"network:{network}\n{challenge.purpose}\n{challenge.destination}"
+    per_address, per_hour, per_day = (
+        auth_settings.CODES_PER_ADDRESS_PER_HOUR,
+        auth_settings.CODES_PER_ASKER_PER_HOUR,
+        auth_settings.CODES_PER_ASKER_PER_DAY,
+    )
+    return [
+        Limit(name="codes_address", who=address, count=per_address, seconds=HOUR),
+        Limit(name="codes_asker", who=share, count=per_hour, seconds=HOUR),
+        Limit(name="codes_asker_day", who=share, count=per_day, seconds=DAY),
+    ]
 
 
 def _limits_of_country(challenge: OneTimeCode) -> list[Limit]:

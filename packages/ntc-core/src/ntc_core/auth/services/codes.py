@@ -1,8 +1,8 @@
 """One-time codes: six digits that prove somebody reads a phone or a mailbox.
 
 Rules, after NIST SP 800-63B 5.1.3.2 and stricter: five minutes, five tries, one use, a
-new code kills the old, the wait before another doubles, five an hour and ten a day per
-destination. `code_limits` has the limits per client address and per country.
+new code kills the old one for the same thing, the wait before another doubles, five an hour
+and ten a day per destination and purpose. `code_limits` has the limits per asker and country.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ def issue_code(
         destination: E.164 phone or lower-case email address.
         channel: "sms" or "email".
         subject: the one thing it confirms, such as the uid of a registration. Another
-            subject's code is never accepted, though it does replace the older one.
+            subject's code is never accepted in its place, and never replaces it.
         announce: False makes a code that nobody is told, at least not yet, for people who
             must get the same answer, the same work and the same limits as those who are.
 
     Raises:
         RateLimited: too soon after the last code, or too many for this destination, from
-            this client address or to this country.
+            this client's address or network, or to this country.
     """
     now = timezone.now()
     challenge = OneTimeCode(
@@ -77,7 +77,7 @@ def issue_code(
     verdict = take_code_limits(challenge)
     try:
         with transaction.atomic():
-            _wait_for_turn(challenge.destination)
+            _wait_for_turn(challenge)
             _replace_open_code(challenge, now=now)
             _require_within_limits(challenge, now=now)
             if announce:
@@ -171,18 +171,19 @@ def _pepper_mac(message: str) -> bytes:
     return salted_hmac("ntc_core.auth.codes", message, secret=pepper, algorithm="sha256").digest()
 
 
-def _wait_for_turn(destination: str) -> None:
-    """Let one code at a time be issued for a destination, whatever for, so that the counts hold.
+def _wait_for_turn(challenge: OneTimeCode) -> None:
+    """Let one code at a time be issued for a destination and purpose, so that the counts hold.
 
     SQLite lets only one transaction write anyway.
     """
     if connection.vendor == "postgresql":
+        turn = f"{challenge.purpose}\n{challenge.destination}"
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [destination])
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [turn])
 
 
 def _replace_open_code(challenge: OneTimeCode, *, now: datetime) -> None:
-    """Store the challenge in place of the open one.
+    """Store the challenge in place of the open one for the same thing.
 
     The unique constraint makes this a lock as well: a concurrent call waits at one of the two
     statements, so whoever gets through sees every code there is.
@@ -190,6 +191,7 @@ def _replace_open_code(challenge: OneTimeCode, *, now: datetime) -> None:
     OneTimeCode.objects.filter(
         purpose=challenge.purpose,
         destination=challenge.destination,
+        subject=challenge.subject,
         used_at=None,
         superseded_at=None,
     ).update(superseded_at=now, updated_at=now)
@@ -204,7 +206,9 @@ def _replace_open_code(challenge: OneTimeCode, *, now: datetime) -> None:
 def _require_within_limits(challenge: OneTimeCode, *, now: datetime) -> None:
     """Refuse what comes too soon or too often; otherwise note when the next may come."""
     sent = OneTimeCode.objects.filter(
-        destination=challenge.destination, created_at__gt=now - DAY
+        destination=challenge.destination,
+        purpose=challenge.purpose,
+        created_at__gt=now - DAY,
     ).exclude(pk=challenge.pk)
     moments = list(sent.order_by("created_at").values_list("created_at", flat=True))
     for window, count in (
@@ -214,12 +218,7 @@ def _require_within_limits(challenge: OneTimeCode, *, now: datetime) -> None:
         if len(moments) >= count and moments[-count] > now - window:
             raise _too_soon((moments[-count] + window - now).total_seconds())
 
-    unanswered = sent.filter(
-        purpose=challenge.purpose,
-        subject=challenge.subject,
-        used_at=None,
-        created_at__gt=now - HOUR,
-    )
+    unanswered = sent.filter(subject=challenge.subject, used_at=None, created_at__gt=now - HOUR)
     last = unanswered.order_by("-created_at").first()
     if last is not None and last.resend_at > now:
         raise _too_soon((last.resend_at - now).total_seconds())
