@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.db.models import Model
 from django.test import RequestFactory
 from ntc_core.auth import services
-from ntc_core.auth.errors import CodeInvalid, TokenInvalid
+from ntc_core.auth.errors import CodeInvalid, CredentialsInvalid, TokenInvalid
 from ntc_core.auth.models import AuthSession, EndReason, OneTimeCode, RefreshRecord
 from ntc_core.auth.services.refreshing import new_record
 from ntc_core.auth.signals import refresh_reused
@@ -271,3 +271,40 @@ def test_refresh_and_sign_out_at_once_leave_no_live_session(person):
                 with pytest.raises(TokenInvalid):
                     services.refresh(refresh_token=result.refresh)
     assert not AuthSession.objects.filter(revoked_at=None).exists()
+
+
+def test_sign_in_that_waited_for_a_password_change_is_refused(person):
+    """The old password was right when it was compared, and is not any more."""
+    compared = type(person).objects.get(pk=person.pk)
+
+    def change() -> None:
+        with transaction.atomic():
+            person.set_password("mpya-kabisa-9")
+            person.save(update_fields=["password"])
+            barrier.wait(timeout=20)
+            time.sleep(0.5)
+            services.sign_out_everywhere(user=person)
+
+    def sign_in() -> services.SignedIn:
+        barrier.wait(timeout=20)
+        return services.sign_in(user=compared)
+
+    barrier = Barrier(2)
+    _, outcome = at_once(change, sign_in)
+
+    assert isinstance(outcome, CredentialsInvalid)
+    assert not AuthSession.objects.filter(revoked_at=None).exists()
+
+
+@pytest.mark.parametrize("fate", ["deleted", "deactivated"])
+def test_sign_in_of_a_user_who_is_over_meanwhile_is_refused(person, fate):
+    compared = type(person).objects.get(pk=person.pk)
+    if fate == "deleted":
+        person.delete()
+    else:
+        type(person).objects.filter(pk=person.pk).update(is_active=False)
+
+    with pytest.raises(CredentialsInvalid):
+        services.sign_in(user=compared)
+
+    assert not AuthSession.objects.exists()

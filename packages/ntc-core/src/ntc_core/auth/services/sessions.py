@@ -53,7 +53,8 @@ def sign_in(*, user: Any, request: HttpRequest | Request | None = None) -> Signe
     """Open a session for a user who has proven who they are.
 
     Raises:
-        CredentialsInvalid: the user is inactive.
+        CredentialsInvalid: the user is inactive or gone, or the password was changed since
+            it was compared.
     """
     if not user.is_active:
         raise CredentialsInvalid
@@ -70,12 +71,26 @@ def sign_in(*, user: Any, request: HttpRequest | Request | None = None) -> Signe
     record = new_record(session, jti=jti, now=now)
     signed_in = tokens_of(session, jti=jti, record=record)
     with transaction.atomic():
+        _require_unchanged(user)
         session.save(force_insert=True)
         record.session = session
         record.save(force_insert=True)
         update_last_login(sender=type(user), user=user)
     record_event("auth.login.ok", user=user, session=session, request=request)
     return signed_in
+
+
+def _require_unchanged(user: Any) -> None:
+    """Lock the user, who must be as they were when the password was compared.
+
+    Comparing takes a good part of a second. Without this, somebody who knows the old password
+    and keeps signing in would get a session that outlives its change: opened after the
+    change ended all the others.
+    """
+    people = type(user)._base_manager.select_for_update(no_key=True)  # noqa: SLF001 - Django's name
+    current = people.filter(pk=user.pk, is_active=True).values_list("password", flat=True).first()
+    if current is None or current != user.password:
+        raise CredentialsInvalid
 
 
 def verify_token(
