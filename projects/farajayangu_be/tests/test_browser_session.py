@@ -327,5 +327,41 @@ def test_cookie_planted_by_a_sub_domain_does_not_swap_the_person(browser, contex
 
     planted = [cookie for cookie in context.cookies() if cookie["domain"] == ".example.test"]
     assert [cookie["name"] for cookie in planted] == ["__Secure-ntc_refresh"]
+    # It came twice, so it is as good as none.
+    assert call(app, site, "POST", "auth/refresh/")["status"] == 400
+    assert call(app, site, "GET", "auth/csrf/")["status"] == 200
+    assert call(app, site, "GET", "accounts/me/")["body"]["data"]["email"] == EMAIL
+
+    context.clear_cookies(name="__Secure-ntc_refresh", domain="api.example.test")
+    for _ in range(2):
+        assert call(app, site, "POST", "auth/refresh/")["status"] == 403
+        assert call(app, site, "GET", "auth/csrf/")["status"] == 403
+    context.clear_cookies(name="__Host-ntc_access")
+    assert call(app, site, "GET", "auth/csrf/")["status"] == 401
     assert call(app, site, "POST", "auth/refresh/")["status"] == 403
+    sign_in(app, site)
+    assert call(app, site, "GET", "accounts/me/")["body"]["data"]["email"] == EMAIL
+
+
+@pytest.mark.parametrize("space", ["\u2000", "\xa0", "\x85"], ids=ascii)
+def test_cookie_with_a_disguised_name_does_not_swap_the_person(browser, context, app, site, space):
+    """The browser does not see the prefix behind such a space; control characters it refuses."""
+    attacker = browser.new_context(ignore_https_errors=True)
+    page = attacker.new_page()
+    page.goto(site.page("app.example.test"))
+    sign_in(page, site, MALLORY)
+    stolen = {cookie["name"]: cookie["value"] for cookie in attacker.cookies()}
+    attacker.close()
+    blog = context.new_page()
+    blog.goto(site.page("blog.example.test"))
+
+    for name, value in stolen.items():
+        blog.evaluate(
+            "cookie => { document.cookie = cookie }",
+            f"{space}{name}={value}; Domain=example.test; Path=/; Secure",
+        )
+
+    assert space + "__Host-ntc_access" in {cookie["name"] for cookie in context.cookies()}
+    assert call(app, site, "GET", "accounts/me/")["body"]["data"]["email"] == EMAIL
+    assert call(app, site, "POST", "auth/refresh/")["status"] == 200
     assert call(app, site, "GET", "accounts/me/")["body"]["data"]["email"] == EMAIL

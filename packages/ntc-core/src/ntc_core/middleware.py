@@ -98,11 +98,13 @@ class RequestIdMiddleware(_Middleware):
     or hyphens; anything else is replaced by a new UUIDv7, because the id is written to logs.
 
     Outermost, it also sees every response: each tells browsers to guess no content type and
-    (NTC_CONTENT_SECURITY_POLICY) to load nothing from elsewhere.
+    (NTC_CONTENT_SECURITY_POLICY) to load nothing from elsewhere. And it sees every request before
+    anybody reads its cookies: those whose names are not plain ASCII are dropped.
     """
 
     def answer(self, request: HttpRequest) -> HttpResponseBase:
         """Bind the id for the time of the request."""
+        _drop_disguised_cookies(request)
         request_id = _request_id_of(request)
         with bind_request_id(request_id), bind_request(request):
             response = cast("HttpResponseBase", self.get_response(request))
@@ -110,6 +112,7 @@ class RequestIdMiddleware(_Middleware):
 
     async def answer_async(self, request: HttpRequest) -> HttpResponseBase:
         """Do the same under ASGI."""
+        _drop_disguised_cookies(request)
         request_id = _request_id_of(request)
         with bind_request_id(request_id), bind_request(request):
             response = cast("HttpResponseBase", await self.get_response(request))
@@ -203,6 +206,26 @@ class EnvelopeErrorsMiddleware(_Middleware):
         if refusal is not None:
             return refusal
         return _as_envelope(request, cast("HttpResponseBase", await self.get_response(request)))
+
+
+def _drop_disguised_cookies(request: HttpRequest) -> None:
+    """Take out of the Cookie header what a sub-domain could pass off as a `__Host-` cookie.
+
+    A browser takes the name "U+2000 __Host-…" from any sub-domain, for to it that is not the
+    prefix. Django applies `str.strip()` to names, which removes U+2000, U+00A0, U+0085 and some
+    control characters, and then it is. RFC 6265, 4.1.1: a name is a token, plain ASCII.
+    """
+    parts = request.META.get("HTTP_COOKIE", "").split(";")
+    plain = [part for part in parts if _has_plain_name(part)]
+    if len(plain) < len(parts):
+        request.META["HTTP_COOKIE"] = ";".join(plain)
+
+
+def _has_plain_name(part: str) -> bool:
+    name, equals, _ = part.partition("=")
+    # Without "=" it is a value that has no name, to browsers and to Django.
+    bare = name.strip(" \t")
+    return not equals or (bare.isascii() and bare.isprintable())
 
 
 def _request_id_of(request: HttpRequest) -> str:

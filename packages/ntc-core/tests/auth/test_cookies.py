@@ -173,6 +173,24 @@ def test_csrf_token_can_be_asked_for_with_the_access_cookie_alone(browser):
     assert assert_success(browser.get(f"{AUTH}/csrf/"))["csrf_token"] == browser.csrf_token
 
 
+def test_csrf_token_is_only_repeated_after_the_access_cookie_is_gone(browser):
+    """Whoever has the refresh cookie alone may have been given it by a sub-domain."""
+    token, browser.csrf_token = browser.csrf_token, ""
+    browser.drop(ACCESS)
+
+    assert assert_success(browser.get(f"{AUTH}/csrf/")) == {"csrf_token": token}
+    browser.drop(CSRF)
+    assert_error(browser.get(f"{AUTH}/csrf/"), 401, code="not_authenticated")
+
+
+def test_csrf_token_is_repeated_beside_an_access_cookie_past_its_end(browser):
+    browser.cookies[ACCESS].set(ACCESS, "nonsense", "nonsense")
+
+    assert assert_success(browser.get(f"{AUTH}/csrf/")) == {"csrf_token": browser.csrf_token}
+    assert_success(browser.post(f"{AUTH}/refresh/"))
+    assert_success(browser.post(WHO))
+
+
 def test_csrf_token_is_for_people_who_are_signed_in(person):
     assert_error(Browser().get(f"{AUTH}/csrf/"), 401, code="not_authenticated")
     browser = Browser()

@@ -10,7 +10,7 @@ from ntc_core.auth.models import AuthSession
 from ntc_core.auth.services import sign_in
 from ntc_core.testing import assert_error, assert_success
 
-from tests.auth.browser import AUTH, CSRF, REFRESH, Browser
+from tests.auth.browser import ACCESS, AUTH, CSRF, REFRESH, Browser
 
 WHO = "/api/v1/who/"
 FRONT_END = "https://app.example.com"
@@ -153,6 +153,101 @@ def test_cookie_planted_from_a_sub_domain_is_not_followed(browser):
     browser.cookies[REFRESH] = attacker.cookies[REFRESH]
 
     assert_error(browser.post(f"{AUTH}/refresh/"), 403, code="csrf_failed")
+
+
+@pytest.fixture
+def attacker(db: None) -> Browser:
+    """Return the browser of somebody else, whose cookies a sub-domain may plant."""
+    User.objects.create_user(username="juma", password="not-a-real-password")
+    attacker = Browser()
+    assert_success(attacker.login(identifier="juma"))
+    return attacker
+
+
+@pytest.mark.parametrize("lost", [(), (CSRF,)], ids=str)
+def test_planted_refresh_cookie_beside_the_access_cookie_is_refused(browser, attacker, lost):
+    own = dict(browser.cookies)
+    for name in lost:
+        browser.drop(name)
+    browser.cookies[REFRESH] = attacker.cookies[REFRESH]
+
+    assert_error(browser.get(f"{AUTH}/csrf/"), 403, code="csrf_failed")
+    assert_error(browser.post(f"{AUTH}/refresh/"), 403, code="csrf_failed")
+
+    assert browser.cookies[ACCESS] == own[ACCESS]
+    assert assert_success(browser.get(WHO)) == {"identifier": "asha"}
+
+
+@pytest.mark.parametrize("lost", [(ACCESS,), (ACCESS, CSRF)], ids=str)
+def test_planted_refresh_cookie_alone_gets_no_token(browser, attacker, lost):
+    for name in lost:
+        browser.drop(name)
+    browser.cookies[REFRESH] = attacker.cookies[REFRESH]
+
+    assert_error(browser.get(f"{AUTH}/csrf/"), 401, code="not_authenticated")
+    assert_error(browser.post(f"{AUTH}/refresh/"), 403, code="csrf_failed")
+
+    assert ACCESS not in browser.cookies
+
+
+def test_planted_refresh_cookie_gets_no_token_in_a_browser_that_nobody_used(attacker):
+    victim = Browser()
+    victim.cookies[REFRESH] = attacker.cookies[REFRESH]
+
+    assert_error(victim.get(f"{AUTH}/csrf/"), 401, code="not_authenticated")
+    assert_error(victim.post(f"{AUTH}/refresh/"), 403, code="csrf_failed")
+    assert set(victim.cookies) == {REFRESH}
+
+
+def test_planted_refresh_cookie_that_is_no_token_does_not_keep_the_page_from_its_own(browser):
+    browser.cookies[REFRESH].set(REFRESH, "nonsense", "nonsense")
+
+    assert_success(browser.get(f"{AUTH}/csrf/"))
+    assert_success(browser.post(WHO))
+
+
+def test_login_puts_right_what_was_planted(browser, attacker):
+    browser.cookies[REFRESH] = attacker.cookies[REFRESH]
+
+    assert_success(browser.login())
+    assert_success(browser.post(f"{AUTH}/refresh/"))
+    assert assert_success(browser.get(WHO)) == {"identifier": "asha"}
+
+
+@pytest.mark.parametrize("space", ["\u2000", "\xa0", "\x85", "\x0b", "\x1c"], ids=ascii)
+def test_names_that_only_look_like_ours_are_not_ours(browser, attacker, space):
+    """A browser takes `U+2000 __Host-…` from a sub-domain; Django would strip the space."""
+    mixed = f"{attacker.header(REFRESH)}; {space}{attacker.header(CSRF)}"
+    browser.csrf_token = attacker.csrf_token
+
+    refresh = browser.send_raw("post", f"{AUTH}/refresh/", mixed)
+    who = browser.send_raw("get", WHO, f"{space}{attacker.header(ACCESS)}")
+    beside = f"{browser.header(ACCESS)}; {space}{attacker.header(ACCESS)}"
+
+    assert_error(refresh, 403, code="csrf_failed")
+    assert_error(who, 401, code="not_authenticated")
+    assert assert_success(browser.send_raw("get", WHO, beside)) == {"identifier": "asha"}
+
+
+@pytest.mark.parametrize("name", [ACCESS, CSRF])
+def test_cookie_that_came_twice_is_none(browser, attacker, name):
+    everything = browser.header(ACCESS, CSRF)
+    for twice in (
+        f"{everything}; {attacker.header(name)}",
+        f"{attacker.header(name)};{everything}",
+        f"{everything}; {browser.header(name)}",
+    ):
+        assert browser.send_raw("post", WHO, twice).status_code in {401, 403}
+    assert_success(browser.send_raw("post", WHO, everything))
+
+
+def test_refresh_cookie_that_came_twice_is_none(browser, attacker):
+    own = browser.header(REFRESH, CSRF)
+
+    for twice in (f"{own}; {attacker.header(REFRESH)}", f"{attacker.header(REFRESH)}; {own}"):
+        response = browser.send_raw("post", f"{AUTH}/refresh/", twice)
+        assert_error(response, 400, code="required", attr="refresh")
+    assert_success(browser.send_raw("post", f"{AUTH}/refresh/", own))
 
 
 def test_login_needs_the_header(person):

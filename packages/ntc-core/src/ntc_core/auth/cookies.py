@@ -7,6 +7,10 @@
 A prefix is a browser's promise: `__Host-` is only accepted from this very host, for all its
 paths; the refresh cookie has a path and therefore cannot have it. With DEBUG, on plain http,
 both the prefixes and `Secure` are left out.
+
+A name that comes twice was set by somebody else as well, a sub-domain for its parent; which
+of the two is ours the header does not say, so neither is read. `middleware` has dropped names
+that only look like ours.
 """
 
 from __future__ import annotations
@@ -84,7 +88,11 @@ def clear_cookies(response: HttpResponseBase) -> None:
 
 
 def _read(request: HttpRequest | Request, kind: str) -> str:
-    value: str = request.COOKIES.get(cookie_name(kind), "")
+    name = cookie_name(kind)
+    parts = request.META.get("HTTP_COOKIE", "").split(";")
+    if [part.partition("=")[0].strip() for part in parts if "=" in part].count(name) > 1:
+        return ""
+    value: str = request.COOKIES.get(name, "")
     return value
 
 

@@ -20,7 +20,7 @@ from rest_framework.views import APIView
 from ntc_core.auth import services
 from ntc_core.auth.cookies import access_cookie, csrf_cookie, refresh_cookie, set_csrf_cookie
 from ntc_core.auth.csrf import is_csrf_token, new_csrf_token, require_header, require_our_page
-from ntc_core.auth.errors import TokenInvalid
+from ntc_core.auth.errors import CsrfFailed, TokenInvalid
 from ntc_core.auth.models import AuthSession, EndReason
 from ntc_core.auth.schema import BY_BODY_OR_COOKIE, BY_COOKIE, CSRF_HEADER
 from ntc_core.auth.selectors import find_live_session, get_live_session, list_live_sessions
@@ -35,7 +35,7 @@ from ntc_core.auth.serializers import (
     VerifyOutput,
 )
 from ntc_core.auth.throttles import RefreshRateThrottle
-from ntc_core.auth.tokens import read
+from ntc_core.auth.tokens import Claims, read
 from ntc_core.auth.transport import (
     Presented,
     answer_tokens,
@@ -193,15 +193,13 @@ class CsrfView(PublicView):
     def get(self, request: Request) -> Response:
         """Return the CSRF token of a browser that is signed in, for a page that was reloaded.
 
-        Another origin that may read our answers (CORS) cannot read our cookies.
+        Another origin that may read our answers (CORS) cannot read our cookies. The access cookie
+        gets a new token; the refresh cookie alone gets the one that the browser has.
         """
         if not uses_cookies(request):
             raise NotAuthenticated
         require_our_page(request, strict=False)
-        session = _session_of_cookies(request)
-        token = csrf_cookie(request)
-        if not is_csrf_token(token, session_uid=session.uid):
-            token = new_csrf_token(session.uid)
+        session, token = _session_and_token(request)
         response = success_response(CsrfOutput({"csrf_token": token}).data)
         response.headers["Cache-Control"] = "no-store"
         set_csrf_cookie(response, token, expires_at=session.expires_at)
@@ -243,7 +241,34 @@ def _require_presented(request: Request) -> Presented:
     return presented
 
 
-def _session_of_cookies(request: Request) -> AuthSession:
-    refresh = refresh_cookie(request)
-    token, token_type = (refresh, "refresh") if refresh else (access_cookie(request), "access")
-    return get_live_session(claims=read(token, token_type=token_type))
+def _session_and_token(request: Request) -> tuple[AuthSession, str]:
+    """Return the session that the cookies name, and its CSRF token.
+
+    A sub-domain can plant a refresh cookie. A new token for its session would be the proof,
+    missing so far, that the browser was signed in there.
+
+    Raises:
+        CsrfFailed: the two cookies name different sessions.
+        NotAuthenticated: there is only a refresh cookie, and no CSRF cookie of its session.
+        TokenInvalid: neither cookie names a session that goes on.
+    """
+    by_access = _find_claims(access_cookie(request), token_type="access")  # noqa: S106 - a type, not a secret
+    by_refresh = _find_claims(refresh_cookie(request), token_type="refresh")  # noqa: S106 - likewise
+    claims = by_access or by_refresh
+    if claims is None:
+        raise TokenInvalid
+    if by_refresh is not None and by_refresh.session_uid != claims.session_uid:
+        raise CsrfFailed("The cookies are of two sessions. Sign in again.")
+    session = get_live_session(claims=claims)
+    token = csrf_cookie(request)
+    if is_csrf_token(token, session_uid=session.uid):
+        return session, token
+    if by_access is None:
+        raise NotAuthenticated
+    return session, new_csrf_token(session.uid)
+
+
+def _find_claims(token: str, *, token_type: str) -> Claims | None:
+    with contextlib.suppress(TokenInvalid):
+        return read(token, token_type=token_type)
+    return None
