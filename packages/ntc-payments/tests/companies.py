@@ -11,6 +11,7 @@ from ntc_core.webhooks.types import VerifiedWebhook, WebhookRequest
 from ntc_payments.providers.base import PaymentProvider
 from ntc_payments.types import (
     AttemptRequest,
+    CallHandle,
     Capabilities,
     Claim,
     Limit,
@@ -29,7 +30,7 @@ class HostedProvider(PaymentProvider):
 
     name: ClassVar[str] = "hosted"
     title: ClassVar[str] = "Hosted Page"
-    capabilities: ClassVar[Capabilities] = Capabilities(
+    capabilities = Capabilities(
         methods=(PaymentMethod.HOSTED_CHECKOUT, PaymentMethod.CONTROL_NUMBER),
         currencies=("TZS", "USD"),
         limits={"USD": Limit(minimum=Money.from_major(1, "USD"))},
@@ -51,10 +52,16 @@ class HostedProvider(PaymentProvider):
             checkout_url=self.url,
         )
 
-    def query(self, *, reference: str, provider_ref: str) -> Observation:
+    def query(self, handle: CallHandle) -> list[Observation]:
         if self.result == "broken":
             raise ZeroDivisionError
-        return Observation(reference=reference, claim=Claim.ACCEPTED, provider_ref=provider_ref)
+        return [
+            Observation(
+                reference=handle.reference,
+                claim=Claim.ACCEPTED,
+                provider_ref=handle.provider_ref,
+            )
+        ]
 
     def open_webhook(self, request: WebhookRequest) -> VerifiedWebhook:
         return VerifiedWebhook(dedupe_key=request.body.decode(), event_type="hint")

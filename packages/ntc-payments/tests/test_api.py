@@ -298,7 +298,7 @@ def test_providers_say_what_can_be_chosen(client, simulator, settings):
         "title": "Pretend Money",
         "methods": ["mobile_push"],
         "currencies": ["TZS"],
-        "whole_units": True,
+        "whole_unit_currencies": ["TZS"],
         "limits": [{"currency": "TZS", "minimum": "100.00", "maximum": "5000000.00"}],
     }
     assert data["results"][1]["limits"] == [{"currency": "USD", "minimum": "1.00", "maximum": None}]

@@ -6,6 +6,7 @@ import pytest
 from django.core.checks import run_checks
 from ntc_payments.checks import check_expiry, check_providers
 from ntc_payments.providers.base import PaymentProvider
+from ntc_payments.types import CallHandle
 
 from tests.companies import HostedProvider
 
@@ -65,4 +66,4 @@ def test_every_method_needs_an_end(settings):
 def test_provider_without_cancel_says_so():
     """Nobody calls it without looking at `can_cancel` first."""
     with pytest.raises(NotImplementedError, match="hosted"):
-        PaymentProvider.cancel(HostedProvider(), reference="P1", provider_ref="")
+        PaymentProvider.cancel(HostedProvider(), CallHandle(reference="P1"))

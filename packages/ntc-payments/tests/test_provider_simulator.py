@@ -16,6 +16,7 @@ from ntc_payments.simulator.callbacks import sign
 from ntc_payments.testing import PaymentProviderSuite
 from ntc_payments.types import (
     AttemptRequest,
+    CallHandle,
     Claim,
     FailureCode,
     Observation,
@@ -90,9 +91,9 @@ def test_start_query_and_every_end(provider, company):
         ("EXAMDECLINED", company.decline, Claim.FAILURE, FailureCode.DECLINED),
     ]:
         outcome = provider.start(order(reference))
-        waiting = provider.query(reference=reference, provider_ref="")
+        [waiting] = provider.query(CallHandle(reference=reference))
         answer(reference=reference)
-        ended = provider.query(reference=reference, provider_ref="")
+        [ended] = provider.query(CallHandle(reference=reference))
 
         assert outcome.result is StartResult.ACCEPTED
         assert waiting.claim is Claim.ACCEPTED
@@ -105,9 +106,9 @@ def test_canceled_prompt_is_a_failure(provider):
     """And canceling again, or what is not there, does no harm."""
     provider.start(order("EXAMCANCELED"))
     for reference in ("EXAMCANCELED", "EXAMCANCELED", "EXAMNOTTHERE"):
-        provider.cancel(reference=reference, provider_ref="")
+        provider.cancel(CallHandle(reference=reference))
 
-    ended = provider.query(reference="EXAMCANCELED", provider_ref="")
+    [ended] = provider.query(CallHandle(reference="EXAMCANCELED"))
 
     assert (ended.claim, ended.failure_code) == (Claim.FAILURE, FailureCode.CANCELED)
 
@@ -136,7 +137,7 @@ def test_refusal_tells_whose_mistake_it_is(provider, company):
         FailureCode.PROVIDER_REFUSED,
     )
     with pytest.raises(NoAnswer):
-        stranger.query(reference="EXAMKEY", provider_ref="")
+        stranger.query(CallHandle(reference="EXAMKEY"))
 
 
 def test_busy_company_says_when(provider, company):
@@ -150,11 +151,13 @@ def test_busy_company_says_when(provider, company):
 
 def test_unknown_reference_is_not_found(provider):
     """Which is not a failure."""
-    assert provider.query(reference="EXAMNOBODY", provider_ref="").claim is Claim.NOT_FOUND
+    [observation] = provider.query(CallHandle(reference="EXAMNOBODY"))
+
+    assert observation.claim is Claim.NOT_FOUND
 
 
 def test_answer_about_another_reference_is_refused(provider, company):
     """A proxy that mixes up answers must not settle the wrong payment."""
     provider.start(order("EXAMUPPER"))
     with pytest.raises(AnswerUnreadable, match="another reference"):
-        provider.query(reference="EXAMUPPER?x=1", provider_ref="")
+        provider.query(CallHandle(reference="EXAMUPPER?x=1"))

@@ -186,7 +186,7 @@ def test_hosted_page_gives_the_payer_a_link(start, settings):
 def test_payment_that_is_paid_at_once_succeeds_at_once(start, settings):
     """Some companies answer with the result."""
     settings.NTC_PAYMENT_PROVIDERS = {
-        "hosted": {"class": "tests.companies.HostedProvider", "result": "paid"}
+        "hosted": {"class": "tests.companies.HostedProvider", "result": "done"}
     }
     payment = start(method="hosted_checkout")
 

@@ -12,7 +12,7 @@ CAPABILITIES = Capabilities(
     limits={
         "TZS": Limit(minimum=Money.from_major(500, "TZS"), maximum=Money.from_major(1000, "TZS"))
     },
-    whole_units=True,
+    whole_unit_currencies=("TZS",),
 )
 PUSH = PaymentMethod.MOBILE_PUSH
 

@@ -128,7 +128,11 @@ class PaymentProviderOutput(serializers.Serializer[PaymentProvider]):
     currencies = serializers.ListField(
         child=serializers.CharField(), source="capabilities.currencies"
     )
-    whole_units = serializers.BooleanField(source="capabilities.whole_units")
+    whole_unit_currencies = serializers.ListField(
+        child=serializers.CharField(),
+        source="capabilities.whole_unit_currencies",
+        help_text="No fraction of a major unit is taken of these.",
+    )
     limits = serializers.SerializerMethodField()
 
     @extend_schema_field(ProviderLimitOutput(many=True))

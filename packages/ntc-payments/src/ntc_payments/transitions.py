@@ -114,6 +114,8 @@ CLAIM_MOVES: Mapping[Claim, Mapping[AttemptStatus, AttemptStatus]] = {
         _A.PENDING: _A.FAILED,
         _A.UNKNOWN: _A.FAILED,
     },
+    # What went back had come: from any other status it is a success first (see `decide()`).
+    Claim.REVERSED: {_A.SUCCEEDED: _A.REVERSED},
     Claim.NOT_FOUND: {_A.PENDING: _A.UNKNOWN, _A.UNKNOWN: _A.EXPIRED},
     Claim.REJECTED: {
         _A.CREATED: _A.REJECTED,

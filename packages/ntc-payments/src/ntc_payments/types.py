@@ -15,18 +15,31 @@ from ntc_core.money import Money
 __all__ = [
     "LONGEST_FAILURE_MESSAGE",
     "LONGEST_PROVIDER_REF",
+    "Address",
     "AttemptRequest",
     "AttemptStatus",
+    "CallHandle",
     "Capabilities",
     "Claim",
     "FailureCode",
+    "Inquiry",
+    "InquiryReply",
+    "InquiryVerdict",
     "Limit",
     "Observation",
+    "Payer",
     "PaymentMethod",
     "PaymentStatus",
+    "PayoutDestination",
+    "PayoutMethod",
+    "PayoutPreview",
+    "PayoutRequest",
+    "RefundRequest",
     "Source",
     "StartOutcome",
     "StartResult",
+    "StatementEntry",
+    "Subject",
     "Trust",
 ]
 
@@ -45,6 +58,13 @@ class PaymentMethod(StrEnum):
     CONTROL_NUMBER = "control_number"
 
 
+class PayoutMethod(StrEnum):
+    """Where the money we pay out goes."""
+
+    MOBILE_WALLET = "mobile_wallet"
+    BANK_ACCOUNT = "bank_account"
+
+
 class PaymentStatus(StrEnum):
     """What became of the money we want to collect."""
 
@@ -57,7 +77,10 @@ class PaymentStatus(StrEnum):
 
 
 class AttemptStatus(StrEnum):
-    """What we know about one try at one provider. Silence is UNKNOWN, never FAILED."""
+    """What we know about one call that moves money: an attempt, a refund or a payout.
+
+    Silence is UNKNOWN, never FAILED.
+    """
 
     CREATED = "created"
     SENDING = "sending"
@@ -70,10 +93,19 @@ class AttemptStatus(StrEnum):
     REVERSED = "reversed"
 
 
-class Claim(StrEnum):
-    """What a source says about an attempt.
+class Subject(StrEnum):
+    """What an observation is about."""
 
-    The first four come from a company. The others are our own conclusions about one call:
+    PAYMENT = "payment"
+    REFUND = "refund"
+    PAYOUT = "payout"
+
+
+class Claim(StrEnum):
+    """What a source says about an attempt, a refund or a payout.
+
+    The first five come from a company. REVERSED: the money moved and has gone back, so it
+    proves the success before it. The others are our own conclusions about one call:
     REJECTED, the company refused it and the payer saw nothing; NOT_SENT, it certainly never
     left; NO_ANSWER, it may have arrived.
     """
@@ -81,6 +113,7 @@ class Claim(StrEnum):
     ACCEPTED = "accepted"
     SUCCESS = "success"
     FAILURE = "failure"
+    REVERSED = "reversed"
     NOT_FOUND = "not_found"
     REJECTED = "rejected"
     NOT_SENT = "not_sent"
@@ -133,43 +166,99 @@ class Capabilities:
     """What a provider can do. What it cannot is refused before any row and any call.
 
     Attributes:
-        limits: currency -> limit; a currency without one has none.
-        whole_units: the company takes no fraction of a major unit.
+        methods: how a payer can pay.
+        currencies: all that any method takes.
+        method_currencies: those methods that take fewer, and which.
+        limits: currency -> limit of one payment; a currency without one has none.
+        whole_unit_currencies: the company takes no fraction of a major unit of these.
         dedupes_on_reference: sending the same reference twice has one effect, and the
             second answer tells the state of the first. Without it a call of unknown
             outcome may never be repeated.
         poll_visibility_seconds: for so long after the call a status query may answer
             "not found" about a payment that exists.
+        can_query: the company answers what became of an attempt. Otherwise we wait for its
+            webhook, and a silent attempt ends in a break that a person closes.
         can_cancel: an attempt on its way can be withdrawn.
+        can_refund: the company gives money back by API, in parts too.
+        signs_webhooks: its webhooks carry a proof. Otherwise its path must carry the secret
+            suffix, and `open_webhook()` refuses what only a proof could tell.
+        answers_inquiries: before a payer confirms, the company asks us whether a number can
+            be paid; see `open_inquiry()`.
+        payout_methods: where it can pay out to; empty: nowhere.
+        payout_limits: currency -> limit of one payout.
+        has_balance, has_statement: it tells them by API.
     """
 
     methods: tuple[PaymentMethod, ...]
     currencies: tuple[str, ...]
+    method_currencies: Mapping[PaymentMethod, tuple[str, ...]] = field(default_factory=dict)
     limits: Mapping[str, Limit] = field(default_factory=dict)
-    whole_units: bool = False
+    whole_unit_currencies: tuple[str, ...] = ()
     dedupes_on_reference: bool = False
     poll_visibility_seconds: int = 900
+    can_query: bool = True
     can_cancel: bool = False
+    can_refund: bool = False
+    signs_webhooks: bool = True
+    answers_inquiries: bool = False
+    payout_methods: tuple[PayoutMethod, ...] = ()
+    payout_currencies: tuple[str, ...] = ()
+    payout_limits: Mapping[str, Limit] = field(default_factory=dict)
+    has_balance: bool = False
+    has_statement: bool = False
 
     def refusal(self, *, method: PaymentMethod, money: Money) -> tuple[str, str] | None:
-        """Return (input field at fault, sentence) if this cannot be done, else None."""
+        """Return (input field at fault, sentence) if this payment cannot be made, else None."""
         if method not in self.methods:
             return "method", f"does not take {method.value}; it takes {', '.join(self.methods)}."
-        if money.currency not in self.currencies:
-            known = ", ".join(self.currencies)
-            return "currency", f"does not take {money.currency}; it takes {known}."
-        sentence = self._amount_refusal(money)
-        return ("amount", sentence) if sentence else None
+        known = self.method_currencies.get(method, self.currencies)
+        return self._money_refusal(money, known=known, limits=self.limits)
 
-    def _amount_refusal(self, money: Money) -> str | None:
-        if self.whole_units and not money.is_whole:
-            return f"takes whole {money.currency} only, got {money.to_major()}."
-        limit = self.limits.get(money.currency)
+    def payout_refusal(self, *, method: PayoutMethod, money: Money) -> tuple[str, str] | None:
+        """Return (input field at fault, sentence) if this payout cannot be made, else None."""
+        if method not in self.payout_methods:
+            able = ", ".join(self.payout_methods) or "nowhere"
+            return "method", f"does not pay out to {method.value}; it pays out to {able}."
+        return self._money_refusal(money, known=self.payout_currencies, limits=self.payout_limits)
+
+    def _money_refusal(
+        self, money: Money, *, known: tuple[str, ...], limits: Mapping[str, Limit]
+    ) -> tuple[str, str] | None:
+        if money.currency not in known:
+            return "currency", f"does not take {money.currency}; it takes {', '.join(known)}."
+        if money.currency in self.whole_unit_currencies and not money.is_whole:
+            return "amount", f"takes whole {money.currency} only, got {money.to_major()}."
+        limit = limits.get(money.currency)
         if limit is not None and money < limit.minimum:
-            return f"takes at least {limit.minimum}, got {money}."
+            return "amount", f"takes at least {limit.minimum}, got {money}."
         if limit is not None and limit.maximum is not None and money > limit.maximum:
-            return f"takes at most {limit.maximum}, got {money}."
+            return "amount", f"takes at most {limit.maximum}, got {money}."
         return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """Where the payer lives, as far as the project knows. `country`: ISO 3166-1 alpha-2."""
+
+    line: str = ""
+    city: str = ""
+    region: str = ""
+    postcode: str = ""
+    country: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Payer:
+    """Who pays, as far as the project knows.
+
+    Attributes:
+        external_id: the project's own stable id of the person, never a row number.
+    """
+
+    external_id: str = ""
+    name: str = ""
+    email: str = ""
+    address: Address = field(default_factory=Address)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +268,7 @@ class AttemptRequest:
     Attributes:
         reference: ours, committed before the call; 20 upper-case letters and digits, the
             narrowest form that all known companies take.
+        expires_at: when we stop waiting; a company that can is asked to do the same.
     """
 
     reference: str
@@ -187,16 +277,87 @@ class AttemptRequest:
     phone_e164: str
     description: str
     return_url: str
+    payer: Payer = field(default_factory=Payer)
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallHandle:
+    """What identifies a call that we made before: an attempt, a refund or a payout.
+
+    Attributes:
+        reference: ours.
+        provider_ref: the company's own id, if we know it.
+        payer_code: what the payer types, where that is another thing than `reference`.
+        method: of the attempt or payout, in our words.
+        rail: of a payout, in the company's words; see `PaymentProvider.payout_rail()`.
+        parent_ref: of a refund: the company's own id of the payment it gives back.
+    """
+
+    reference: str
+    provider_ref: str = ""
+    payer_code: str = ""
+    method: str = ""
+    rail: str = ""
+    parent_ref: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PayoutDestination:
+    """Who gets a payout.
+
+    Attributes:
+        phone_e164: of a mobile wallet.
+        bank_code: as this company names the bank; see its page in docs/providers/.
+    """
+
+    method: PayoutMethod
+    phone_e164: str = ""
+    bank_code: str = ""
+    account_number: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PayoutRequest:
+    """What a provider needs to pay out once, under our reference."""
+
+    reference: str
+    money: Money
+    destination: PayoutDestination
+    description: str
+    #: What `payout_rail()` answered; stored before the call.
+    rail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PayoutPreview:
+    """What a company says before a payout: its fee, and whose account that is."""
+
+    fee: Money | None = None
+    receiver_name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefundRequest:
+    """What a provider needs to give money back once, under our reference."""
+
+    reference: str
+    money: Money
+    #: The payment: our reference and the company's own id of it.
+    payment_reference: str
+    payment_ref: str
+    reason: str = ""
 
 
 class StartResult(StrEnum):
-    """What the company's answer to the start of an attempt means.
+    """What the company's answer to a call that moves money means.
 
     An answer that never came or cannot be read is no result: the provider raises.
     """
 
     ACCEPTED = "accepted"
-    PAID = "paid"
+    DONE = "done"  # The money has moved at once.
     REFUSED = "refused"
     TRY_LATER = "try_later"  # Documented as "not accepted, send the same again".
     DUPLICATE = "duplicate"  # The reference is known there: ask what became of it.
@@ -204,11 +365,20 @@ class StartResult(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class StartOutcome:
-    """The company's usable answer to the start of an attempt."""
+    """The company's usable answer to the start of an attempt, a refund or a payout.
+
+    Attributes:
+        provider_ref: the company's own id of it; see `Observation.provider_ref`.
+        payer_code: what the payer types into the phone: a control or till number.
+        checkout_url: the page where the payer goes on.
+        fee: what the company keeps or takes for it.
+    """
 
     result: StartResult
     provider_ref: str = ""
+    payer_code: str = ""
     money: Money | None = None
+    fee: Money | None = None
     checkout_url: str = ""
     retry_after_seconds: float | None = None
     failure_code: FailureCode | None = None
@@ -216,15 +386,19 @@ class StartOutcome:
 
     def __post_init__(self) -> None:
         _require_storable(self.provider_ref)
+        _require_storable(self.payer_code)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """What a source says about one attempt, in our words.
+    """What a source says about one attempt, refund or payout, in our words.
 
     Attributes:
-        reference: ours.
-        money: what the company says was paid; a success without it proves nothing.
+        reference: ours, or the payer code that stands for it; empty where the company names
+            only its own id.
+        money: what the company says has moved, its fee not counted; a success without it
+            proves nothing.
+        fee: what the company keeps or takes for it, where it says so.
         provider_ref: the company's own id of the payment, the same in everything it says
             about the same money: another one after a success is a second charge. Empty
             where an answer has only an id of itself.
@@ -234,7 +408,9 @@ class Observation:
 
     reference: str
     claim: Claim
+    subject: Subject = Subject.PAYMENT
     money: Money | None = None
+    fee: Money | None = None
     provider_ref: str = ""
     trust: Trust = Trust.STRONG
     failure_code: FailureCode | None = None
@@ -244,6 +420,64 @@ class Observation:
     def __post_init__(self) -> None:
         _require_storable(self.reference)
         _require_storable(self.provider_ref)
+
+
+class InquiryVerdict(StrEnum):
+    """Our answer to a company that asks whether a number can be paid."""
+
+    PAYABLE = "payable"
+    UNKNOWN = "unknown"
+    INVALID_AMOUNT = "invalid_amount"
+    TOO_LOW = "too_low"
+    TOO_HIGH = "too_high"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inquiry:
+    """A company's question whether a payer may pay on a number. Answered while it waits.
+
+    Attributes:
+        action: the last part of the path, in the company's words: "lookup", "validation".
+        company_ref: its id of the question, to be repeated in the answer.
+        money: None where no amount is said yet.
+    """
+
+    action: str
+    payer_code: str
+    company_ref: str = ""
+    money: Money | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class InquiryReply:
+    """What we answer, before a provider spells it the company's way."""
+
+    verdict: InquiryVerdict
+    #: What is to be paid; None where the number is unknown.
+    money: Money | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatementEntry:
+    """One line of a company's account of a day.
+
+    Attributes:
+        line_key: what makes the line the same one in another import: the company's id of it.
+        subject: PAYMENT is money in; REFUND and PAYOUT are money out.
+        reference: ours where the company repeats it, else empty.
+        money: without the fee; always positive.
+        booked_at: the company's clock.
+    """
+
+    line_key: str
+    subject: Subject
+    reference: str
+    money: Money
+    booked_at: datetime
+    provider_ref: str = ""
+    fee: Money | None = None
+    description: str = ""
 
 
 def _require_storable(reference: str) -> None:

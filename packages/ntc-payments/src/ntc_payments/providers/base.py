@@ -7,26 +7,50 @@ keyword-only `__init__` is its list of options in `NTC_PAYMENT_PROVIDERS`.
 An instance is shared by threads: keep what changes (a token) behind a lock.
 """
 
+# ruff: noqa: ARG002 - what the defaults ignore is the contract of those who override them
+
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Sequence
+from datetime import date
+from typing import ClassVar, Never
 
-from ntc_core.webhooks.types import VerifiedWebhook, WebhookRequest
+from ntc_core.money import Money
+from ntc_core.webhooks.types import VerifiedWebhook, WebhookAck, WebhookRequest
 
-from ntc_payments.types import AttemptRequest, Capabilities, Observation, StartOutcome
+from ntc_payments.types import (
+    AttemptRequest,
+    CallHandle,
+    Capabilities,
+    Inquiry,
+    InquiryReply,
+    Observation,
+    PayoutPreview,
+    PayoutRequest,
+    RefundRequest,
+    StartOutcome,
+    StatementEntry,
+)
 
 __all__ = ["PaymentProvider"]
 
 
 class PaymentProvider(ABC):
-    """One company's API in our words."""
+    """One company's API in our words.
+
+    Every method that calls the company raises the same three errors, see `start()`. What
+    the capabilities do not promise is never called and need not be written.
+    """
 
     #: The name in settings, URLs and rows.
     name: ClassVar[str]
     #: The name a payer reads.
     title: ClassVar[str]
-    capabilities: ClassVar[Capabilities]
+    #: Of the class, or of an instance whose options switch something on.
+    capabilities: Capabilities
+
+    # Money in.
 
     @abstractmethod
     def start(self, request: AttemptRequest) -> StartOutcome:
@@ -39,12 +63,24 @@ class PaymentProvider(ABC):
         """
 
     @abstractmethod
-    def query(self, *, reference: str, provider_ref: str) -> Observation:
+    def query(self, handle: CallHandle) -> list[Observation]:
         """Ask what became of an attempt. A status we do not know is Claim.ACCEPTED.
+
+        Usually one observation; more where the company took money more than once under one
+        reference. None is an observation too: Claim.NOT_FOUND.
 
         Raises:
             NotSent, NoAnswer, AnswerUnreadable: as in `start()`; nothing was learned.
         """
+
+    def cancel(self, handle: CallHandle) -> None:
+        """Withdraw an attempt that waits for the payer. Says nothing about the result.
+
+        Only called when `capabilities.can_cancel`; the truth comes by webhook or query.
+        """
+        self._cannot("cancel")
+
+    # What the company tells us.
 
     @abstractmethod
     def open_webhook(self, request: WebhookRequest) -> VerifiedWebhook:
@@ -57,17 +93,63 @@ class PaymentProvider(ABC):
 
     @abstractmethod
     def read_webhook(self, body: bytes) -> list[Observation]:
-        """Say what a verified body tells us; an empty list: nothing about a payment.
+        """Say what a verified body tells us; an empty list: nothing about money.
 
-        Pure: the same body gives the same list, today and in a replay.
+        Pure: the same body gives the same list, today and in a replay. What no signature
+        proves is `Trust.HINT`.
 
         Raises:
             PayloadUnreadable: the body is not in the documented shape.
         """
 
-    def cancel(self, *, reference: str, provider_ref: str) -> None:
-        """Withdraw an attempt that waits for the payer. Says nothing about the result.
+    def open_inquiry(self, request: WebhookRequest, *, action: str) -> Inquiry:
+        """Prove and read the question whether a number can be paid.
 
-        Only called when `capabilities.can_cancel`; the truth comes by webhook or query.
+        Only called when `capabilities.answers_inquiries`. Raises as `open_webhook()`.
         """
-        raise NotImplementedError(f"{self.name} cannot cancel {reference or provider_ref}.")
+        self._cannot("answer inquiries")
+
+    def answer_inquiry(self, inquiry: Inquiry, reply: InquiryReply) -> WebhookAck:
+        """Spell our reply the company's way."""
+        self._cannot("answer inquiries")
+
+    # Money back and money out.
+
+    def start_refund(self, request: RefundRequest) -> StartOutcome:
+        """Give money back, once, under our reference. As `start()`."""
+        self._cannot("refund")
+
+    def query_refund(self, handle: CallHandle) -> list[Observation]:
+        """Ask what became of a refund. As `query()`, with `Subject.REFUND`."""
+        self._cannot("refund")
+
+    def payout_rail(self, request: PayoutRequest) -> str:
+        """Name the company's own way for this payout; kept, because queries need it. Pure."""
+        return request.destination.method.value
+
+    def preview_payout(self, request: PayoutRequest) -> PayoutPreview:
+        """Ask for the fee and the receiver's name, before anything moves."""
+        self._cannot("preview payouts")
+
+    def start_payout(self, request: PayoutRequest) -> StartOutcome:
+        """Pay out, once, under our reference. As `start()`."""
+        self._cannot("pay out")
+
+    def query_payout(self, handle: CallHandle) -> list[Observation]:
+        """Ask what became of a payout. As `query()`, with `Subject.PAYOUT`."""
+        self._cannot("pay out")
+
+    # The company's books.
+
+    def list_balances(self) -> list[Money]:
+        """Return what the company holds for us, one amount per currency."""
+        self._cannot("tell its balance")
+
+    def fetch_statement(
+        self, *, first: date, last: date, currency: str
+    ) -> Sequence[StatementEntry]:
+        """Return the company's lines of those days (Africa/Dar_es_Salaam), both included."""
+        self._cannot("send a statement")
+
+    def _cannot(self, what: str) -> Never:
+        raise NotImplementedError(f"{self.name} cannot {what}; its capabilities say so.")

@@ -25,6 +25,7 @@ from ntc_core.webhooks.types import (
 from ntc_payments.providers.base import PaymentProvider
 from ntc_payments.types import (
     AttemptRequest,
+    CallHandle,
     Capabilities,
     Claim,
     FailureCode,
@@ -54,7 +55,7 @@ class SimulatorProvider(PaymentProvider):
 
     name: ClassVar[str] = "simulator"
     title: ClassVar[str] = "Pretend Money"
-    capabilities: ClassVar[Capabilities] = Capabilities(
+    capabilities = Capabilities(
         methods=(PaymentMethod.MOBILE_PUSH,),
         currencies=("TZS",),
         limits={
@@ -62,7 +63,7 @@ class SimulatorProvider(PaymentProvider):
                 minimum=Money.from_major(100, "TZS"), maximum=Money.from_major(5_000_000, "TZS")
             )
         },
-        whole_units=True,
+        whole_unit_currencies=("TZS",),
         poll_visibility_seconds=30,
         can_cancel=True,
     )
@@ -127,17 +128,18 @@ class SimulatorProvider(PaymentProvider):
             )
         raise NoAnswer(f"Simulator: HTTP {answer.status} is not a documented answer.")
 
-    def query(self, *, reference: str, provider_ref: str) -> Observation:  # noqa: ARG002 - not needed here
+    def query(self, handle: CallHandle) -> list[Observation]:
         """Ask for the collection of that reference."""
+        reference = handle.reference
         answer = self._client.request("GET", f"/v1/collections/{reference}")
         if answer.status == HTTPStatus.NOT_FOUND:
-            return Observation(reference=reference, claim=Claim.NOT_FOUND)
+            return [Observation(reference=reference, claim=Claim.NOT_FOUND)]
         if answer.status != HTTPStatus.OK:
             raise NoAnswer(f"Simulator: HTTP {answer.status} is not a documented answer.")
         observation = _observe(_object(answer))
         if observation.reference != reference:
             raise AnswerUnreadable("Simulator: it answered about another reference.")
-        return observation
+        return [observation]
 
     def open_webhook(self, request: WebhookRequest) -> VerifiedWebhook:
         """Check the HMAC-SHA256 over `timestamp.body`, and that the time is about now."""
@@ -167,9 +169,9 @@ class SimulatorProvider(PaymentProvider):
         except AnswerUnreadable as error:
             raise PayloadUnreadable(str(error)) from error
 
-    def cancel(self, *, reference: str, provider_ref: str) -> None:  # noqa: ARG002 - not needed here
+    def cancel(self, handle: CallHandle) -> None:
         """Take the prompt off the phone, if it is still there."""
-        answer = self._client.request("POST", f"/v1/collections/{reference}/cancel")
+        answer = self._client.request("POST", f"/v1/collections/{handle.reference}/cancel")
         if answer.status not in {HTTPStatus.OK, HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND}:
             raise NoAnswer(f"Simulator: HTTP {answer.status} is not a documented answer.")
 

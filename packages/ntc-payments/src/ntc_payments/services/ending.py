@@ -74,7 +74,7 @@ def cancel_attempt(*, attempt_id: int) -> float | None:
         return SECONDS_TO_WAIT_FOR_A_CALL
     provider = provider_registry.get(attempt.provider)
     if provider.capabilities.can_cancel and attempt.is_live:
-        provider.cancel(reference=attempt.reference, provider_ref=attempt.provider_ref)
+        provider.cancel(attempt.handle)
         ask_now(attempt, now=timezone.now())
     return None
 

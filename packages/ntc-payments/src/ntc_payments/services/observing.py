@@ -148,7 +148,11 @@ def _move(case: _Case, to: AttemptStatus) -> None:
         changes["failure_code"] = (observation.failure_code or _DEFAULT_FAILURE[to]).value
         changes["failure_message"] = _short(observation.failure_message)
     elif to is AttemptStatus.SUCCEEDED:
-        changes |= {"failure_code": "", "failure_message": ""}
+        changes |= {
+            "failure_code": "",
+            "failure_message": "",
+            "captured_minor": attempt.amount_minor,
+        }
     # The payment's lock makes `before` certain; the condition is the second belt.
     if not move_attempt(attempt, to=to, allowed=[case.before], changes=changes):
         raise RuntimeError(f"Attempt {attempt.reference} moved although its payment is locked.")

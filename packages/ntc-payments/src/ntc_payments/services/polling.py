@@ -47,17 +47,17 @@ def poll_attempt(*, attempt_id: int) -> None:
         return  # not sent, or the answer to the call itself is still to come
     asked_at = timezone.now()
     try:
-        observation = _ask(attempt)
-        apply_observation(attempt_id=attempt.pk, observation=observation, source=Source.POLL)
+        for observation in _ask(attempt):
+            apply_observation(attempt_id=attempt.pk, observation=observation, source=Source.POLL)
     finally:
         # Also after a mistake in the provider's code: it is not asked in a hurry.
         PaymentAttempt.objects.filter(pk=attempt.pk).update(last_polled_at=asked_at)
 
 
-def _ask(attempt: PaymentAttempt) -> Observation:
+def _ask(attempt: PaymentAttempt) -> list[Observation]:
     provider = provider_registry.get(attempt.provider)
     try:
-        return provider.query(reference=attempt.reference, provider_ref=attempt.provider_ref)
+        return provider.query(attempt.handle)
     except (HttpFailure, AnswerUnreadable) as error:
         log.warning(
             "payment.poll_failed",
@@ -67,7 +67,7 @@ def _ask(attempt: PaymentAttempt) -> Observation:
                 "error": type(error).__name__,
             },
         )
-        return Observation(reference=attempt.reference, claim=Claim.NO_ANSWER)
+        return [Observation(reference=attempt.reference, claim=Claim.NO_ANSWER)]
 
 
 def _free_dead_calls(now: datetime) -> int:

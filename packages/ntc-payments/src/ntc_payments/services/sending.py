@@ -35,7 +35,7 @@ log = logging.getLogger("ntc_payments")
 
 _CLAIMS = {
     StartResult.ACCEPTED: Claim.ACCEPTED,
-    StartResult.PAID: Claim.SUCCESS,
+    StartResult.DONE: Claim.SUCCESS,
     StartResult.REFUSED: Claim.REJECTED,
     StartResult.TRY_LATER: Claim.NOT_SENT,
     StartResult.DUPLICATE: Claim.NO_ANSWER,

@@ -27,7 +27,7 @@ from ntc_core.webhooks.types import PayloadUnreadable, SignatureInvalid, Webhook
 
 from ntc_payments.providers.base import PaymentProvider
 from ntc_payments.testing.misbehaving import MISBEHAVIOURS, free_port, misbehaving_server
-from ntc_payments.types import AttemptRequest, Claim, Observation
+from ntc_payments.types import AttemptRequest, CallHandle, Claim, Observation
 
 __all__ = ["PaymentProviderSuite"]
 
@@ -93,7 +93,7 @@ class PaymentProviderSuite:
         with pytest.raises(NotSent):
             provider.start(self.make_request(provider))
         with pytest.raises(NotSent):
-            provider.query(reference=REFERENCE, provider_ref="")
+            provider.query(CallHandle(reference=REFERENCE))
 
     @pytest.mark.parametrize("name", MISBEHAVIOURS)
     def test_unclear_answer_to_a_start_is_never_an_outcome(self, name: str) -> None:
@@ -115,7 +115,7 @@ class PaymentProviderSuite:
             provider = self.make_provider(base_url)
 
             with pytest.raises((HttpFailure, AnswerUnreadable)):
-                provider.query(reference=REFERENCE, provider_ref="")
+                provider.query(CallHandle(reference=REFERENCE))
 
     # What it proves and reads.
 
