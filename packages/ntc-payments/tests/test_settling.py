@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from ntc_core.errors import Conflict, InvalidInput
 from ntc_core.money import Money
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.services import run_due_jobs
@@ -205,6 +206,44 @@ def test_late_money_is_held_where_the_policy_says_so(late, announced):
     assert announced["payment_succeeded"] == 0
     with pytest.raises(CannotRetry, match="looked at"):
         services.retry_payment(payment=attempt.payment)
+
+
+def test_held_money_is_accepted_by_a_person(late, announced, user):
+    """Once: the payment succeeds after all, and the break tells who decided."""
+    attempt = late("hold")
+    with pytest.raises(InvalidInput):
+        services.accept_held(attempt_id=attempt.pk, by=user, resolution=" ")
+
+    payment = services.accept_held(attempt_id=attempt.pk, by=user, resolution="Seat is free.")
+    run_due_jobs()
+
+    payment.refresh_from_db()
+    attempt.refresh_from_db()
+    assert (payment.status, attempt.settles) == ("succeeded", True)
+    assert payment.events.last().source == "staff"
+    assert balances() == {PROVIDER: MINOR, "sales": -MINOR}
+    assert (breaks(), Break.objects.get().closed_by) == ([("late_success", "closed")], user)
+    assert announced["payment_succeeded"] == 1
+    with pytest.raises(Conflict):
+        services.accept_held(attempt_id=attempt.pk, by=user, resolution="Again.")
+
+
+@pytest.mark.parametrize(
+    "change", [{"status": "failed"}, {"refund_reserved_minor": 1}, {"payment": "succeeded"}]
+)
+def test_money_that_is_not_held_any_more_is_not_accepted(late, user, change):
+    """Never came for sure, is being given back, or something else paid meanwhile."""
+    attempt = late("hold")
+    if "payment" in change:
+        Payment.objects.update(status="succeeded", succeeded_at=attempt.created_at)
+    else:
+        PaymentAttempt.objects.update(**change)
+
+    with pytest.raises(Conflict) as caught:
+        services.accept_held(attempt_id=attempt.pk, by=user, resolution="Accept.")
+
+    assert caught.value.code == "not_held"
+    assert balances() == {PROVIDER: MINOR, "suspense": -MINOR}
 
 
 @pytest.mark.parametrize(

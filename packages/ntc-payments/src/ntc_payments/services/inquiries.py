@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from django.utils import timezone
 from ntc_core.money import Money
 
@@ -10,6 +12,8 @@ from ntc_payments.types import Inquiry, InquiryReply, InquiryVerdict
 
 __all__ = ["answer_inquiry"]
 
+log = logging.getLogger("ntc_payments")
+
 
 def answer_inquiry(*, provider: str, inquiry: Inquiry) -> InquiryReply:
     """Tell whether money under that number would pay something. Changes nothing, one query.
@@ -17,6 +21,15 @@ def answer_inquiry(*, provider: str, inquiry: Inquiry) -> InquiryReply:
     What is paid, over or late cannot be paid, so that the company gives the money back by
     itself. An amount that differs is named with what is due.
     """
+    reply = _reply(provider, inquiry)
+    log.info(
+        "payment.inquiry_answered",
+        extra={"provider": provider, "action": inquiry.action, "verdict": reply.verdict.value},
+    )
+    return reply
+
+
+def _reply(provider: str, inquiry: Inquiry) -> InquiryReply:
     attempt = find_payable(provider=provider, payer_code=inquiry.payer_code)
     if attempt is None or attempt.payment.expires_at <= timezone.now():
         return InquiryReply(verdict=InquiryVerdict.UNKNOWN)

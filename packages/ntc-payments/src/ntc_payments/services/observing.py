@@ -17,21 +17,18 @@ from ntc_core.masking import mask_text
 
 from ntc_payments.conf import provider_registry
 from ntc_payments.models import Break, PaymentAttempt, PaymentEvent
+from ntc_payments.services.booking import Case, book_fee, open_case_break, told_fee
 from ntc_payments.services.breaks import resolve_breaks
 from ntc_payments.services.consequences import announce_later
 from ntc_payments.services.moves import lock_payment, move_attempt, move_payment, write_event
 from ntc_payments.services.once_more import once_more_if_lost
 from ntc_payments.services.schedule import ask_soon_at, can_be_asked, next_poll_at
 from ntc_payments.services.settling import (
-    Case,
-    book_fee,
     contradict,
-    open_case_break,
     reverse,
     settle,
     take_mismatch,
     take_second_charge,
-    told_fee,
 )
 from ntc_payments.transitions import (
     CONFIRMING_SOURCES,
