@@ -32,7 +32,7 @@ def make_provider(base_url: str, **changes) -> ClickPesaProvider:
         "client_id": "client",
         "api_key": "key",
         "checksum_key": KEY,
-        "total_timeout_seconds": 1.0,
+        "total_timeout_seconds": 5.0,
         **changes,
     }
     return ClickPesaProvider(**values)

@@ -244,6 +244,16 @@ def test_payout_words(provider, company, status, claim):
     assert bool(observation.failure_message) is (claim in {Claim.FAILURE, Claim.REVERSED})
 
 
+def test_what_was_ordered_counts_where_it_is_said(provider, company):
+    """Also where the receiver bears the fee, so that it is not on top."""
+    order = {"amount": "10000.00", "currency": "TZS"}
+    company.answer(QUERY, [{**BODIES["query_payout_ok"][0], "amount": "10000.00", "order": order}])
+
+    [observation] = provider.query_payout(CallHandle(reference=REFERENCE))
+
+    assert (observation.money, observation.fee) == (shillings(10000), shillings(471))
+
+
 def test_unknown_payout_is_not_found(provider, company):
     unknown = {"message": f"Invalid or missing payout: {REFERENCE}"}
     company.answer(QUERY, unknown, status=404)
@@ -317,6 +327,7 @@ def test_statement_is_cut_to_the_days_of_dar_es_salaam(provider, company):
     )
     assert (entries[1].subject, entries[1].money) == (Subject.PAYOUT, shillings(471))
     assert entries[1].reference == ""
+    assert entries[3].booked_at == datetime(2026, 3, 2, 21, tzinfo=UTC)
     assert company.calls[-1].query == {
         "currency": "TZS",
         "startDate": "2026-03-01",

@@ -109,6 +109,7 @@ def test_amounts_are_exact(provider, company, amount, minor):
     [
         b'[{"orderReference": "ORDTEST0001", "status": "SUCCESS", "collectedAmount": NaN}]',
         b'[{"orderReference": "ORDTEST0001", "collectedAmount": 1e99999999999999999999}]',
+        b'[{"orderReference": "ORDTEST0001", "status": "FAILED", "other": NaN}]',
         [row(collectedAmount=True)],
         [row(collectedAmount="10,000")],
         [row(collectedAmount="10000.001")],

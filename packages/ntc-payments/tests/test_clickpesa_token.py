@@ -30,7 +30,7 @@ def test_many_threads_fetch_one_token(company):
     """They all wait for the one that fetches."""
     company.token_seconds = 0.2
     company.answer(QUERY, BODIES["query_payment_ok"])
-    provider = make_provider(company.base_url, total_timeout_seconds=5)
+    provider = make_provider(company.base_url)
     together = threading.Barrier(8)
 
     def ask(_: int) -> int:
@@ -47,7 +47,7 @@ def test_many_threads_fetch_one_token(company):
 def test_many_threads_whose_token_is_refused_fetch_one_more(company):
     """Who comes with the old one after another thread has the new one gets the new one."""
     company.answer(QUERY, BODIES["query_payment_ok"])
-    provider = make_provider(company.base_url, total_timeout_seconds=5)
+    provider = make_provider(company.base_url)
     provider.query(handle())
     company.revoked = {"Bearer token-1"}
     company.token_seconds = 0.1
@@ -149,21 +149,39 @@ def test_limit_on_tokens_is_try_later(company):
     assert (outcome.result, outcome.retry_after_seconds) == (StartResult.TRY_LATER, 9.0)
 
 
-def test_nobody_waits_for_a_token_longer_than_for_a_call(company):
-    """The second thread gives up by itself; nothing was sent."""
-    company.token_seconds = 1.0
+def test_refused_token_is_not_used_again_where_no_other_can_be_had(company):
+    """The next call begins with a token."""
     company.answer(QUERY, BODIES["query_payment_ok"])
-    slow = make_provider(company.base_url, total_timeout_seconds=0.2)
-    failures = []
+    provider = make_provider(company.base_url)
+    provider.query(handle())
+    company.revoked = {"Bearer token-1"}
+    company.answer(TOKEN, {"message": "Oops"}, status=500)
+    company.answer(TOKEN, {"token": "token-2"})
 
-    def ask(_: int) -> None:
-        try:
-            slow.query(handle())
-        except NotSent as error:
-            failures.append(error)
+    with pytest.raises(NotSent):
+        provider.query(handle())
+    provider.query(handle())
 
-    with ThreadPoolExecutor(5) as threads:
-        list(threads.map(ask, range(5)))
+    used = [call.headers["authorization"] for call in company.calls_to(QUERY)]
+    assert used == ["Bearer token-1", "Bearer token-1", "Bearer token-2"]
 
-    assert len(failures) == 5
-    assert company.calls_to(QUERY) == []
+
+def test_nobody_waits_for_ever_for_the_thread_that_fetches_the_token(company):
+    """Who gives up has sent nothing."""
+    provider = make_provider(company.base_url, total_timeout_seconds=0.1)
+
+    with ThreadPoolExecutor(1) as threads, provider._token._lock:
+        asking = threads.submit(provider.query, handle())
+        assert isinstance(asking.exception(timeout=5), NotSent)
+
+    assert company.calls == []
+
+
+def test_no_call_begins_after_the_time_for_all_of_them(company):
+    """Here it is over at once: the attempt can be made again."""
+    provider = make_provider(company.base_url, total_timeout_seconds=0)
+
+    with pytest.raises(NotSent, match="took too long"):
+        provider.start(order())
+
+    assert company.calls == []

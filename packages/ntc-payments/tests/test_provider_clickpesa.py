@@ -13,6 +13,7 @@ import pytest
 from ntc_core.http import AnswerUnreadable, NoAnswer, NotSent
 from ntc_core.money import Money
 from ntc_core.webhooks.types import WebhookRequest
+from ntc_payments.conf import provider_registry
 from ntc_payments.providers.base import PaymentProvider
 from ntc_payments.providers.clickpesa import ClickPesaProvider
 from ntc_payments.testing import PaymentProviderSuite
@@ -166,6 +167,7 @@ def test_refused_preview_refuses_before_any_prompt(provider, company):
         (200, {"activeMethods": None}),
         (200, {"activeMethods": [7]}),
         (200, {"activeMethods": []}),
+        (200, {"activeMethods": [{"name": "M-PESA", "status": "ANOTHER WORD"}]}),
         (0, b""),
     ],
 )
@@ -347,6 +349,14 @@ def test_smallest_payment_is_an_option(company):
     assert limits["TZS"].minimum == Money.from_major(500, "TZS")
 
 
+def test_settings_name_it(settings):
+    settings.NTC_PAYMENT_PROVIDERS = {
+        "clickpesa": {"base_url": "http://127.0.0.1:1", "client_id": "c", "api_key": "k"}
+    }
+
+    assert isinstance(provider_registry.get("clickpesa"), ClickPesaProvider)
+
+
 def test_refused_keys_refuse_a_start_and_say_nothing_in_a_query(provider, company, caplog):
     company.answer("/generate-token", {"message": "Invalid client details"}, status=403)
 
@@ -357,6 +367,7 @@ def test_refused_keys_refuse_a_start_and_say_nothing_in_a_query(provider, compan
         FailureCode.PROVIDER_REFUSED,
     )
     assert outcome.failure_message == "Invalid client details"
+    assert len(company.calls) == 1
     assert "payment.provider_setup" in caplog.messages
     with pytest.raises(NotSent):
         provider.query(handle())
