@@ -14,6 +14,7 @@ __all__ = ["PaymentsSettings", "payments_settings", "provider_registry"]
 
 KNOWN_PROVIDERS: Mapping[str, str] = {
     "beem": "ntc_payments.providers.beem.BeemProvider",
+    "polar": "ntc_payments.providers.polar.PolarProvider",
     "simulator": "ntc_payments.providers.simulator.SimulatorProvider",
 }
 
