@@ -80,17 +80,17 @@ def event(kind: str, data: Any) -> bytes:
     ).encode()
 
 
-def delivery(body: bytes, **headers: str) -> WebhookRequest:
+def delivery(body: bytes, *, webhook_id: str = "evt_1", **headers: str) -> WebhookRequest:
     """Return the body as Polar would send it now, signed the standard way."""
     now = datetime.now(UTC)
     timestamp = str(int(now.timestamp()))
     key = base64.b64decode(SECRET.removeprefix("whsec_"))
-    digest = hmac.digest(key, f"evt_1.{timestamp}.".encode() + body, hashlib.sha256)
+    digest = hmac.digest(key, f"{webhook_id}.{timestamp}.".encode() + body, hashlib.sha256)
     return WebhookRequest(
         method="POST",
         path="/",
         headers={
-            "webhook-id": "evt_1",
+            "webhook-id": webhook_id,
             "webhook-timestamp": timestamp,
             "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
             **headers,
