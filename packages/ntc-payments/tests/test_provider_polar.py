@@ -333,6 +333,15 @@ def test_session_that_polar_does_not_know_is_not_found(orders, claim, company):
     assert observation.claim is claim
 
 
+def test_not_found_that_polar_did_not_say_says_nothing(company):
+    """The version may have gone between two questions."""
+    company.answer(ORDERS, listed())
+    company.answer(SESSION, {"detail": "Not Found"}, status=404)
+
+    with pytest.raises(NoAnswer):
+        provider_at(company.base_url).query(KNOWN)
+
+
 def test_answer_about_another_reference_is_refused(company):
     company.answer(ORDERS, listed(polar_order(metadata={"reference": "OTHER"})))
     company.answer(ORDERS, listed())
