@@ -259,9 +259,19 @@ class PolarProvider(PaymentProvider):
         if abs(age) > CLOCK_TOLERANCE_SECONDS:
             raise SignatureInvalid("Polar: the time stamp is too far from now.")
         signed = f"{event_id}.{timestamp}.".encode(errors="replace") + request.body
-        expected = [hmac.digest(key, signed, hashlib.sha256) for key in self._keys]
-        if not any(hmac.compare_digest(one, other) for one in expected for other in given):
+        derivation = next(
+            (
+                derivation
+                for derivation, key in self._keys
+                for one in given
+                if hmac.compare_digest(one, hmac.digest(key, signed, hashlib.sha256))
+            ),
+            None,
+        )
+        if derivation is None:
             raise SignatureInvalid("Polar: no signature matches the body.")
+        # Once no endpoint is legacy any more, the first way can go.
+        log.info("payment.webhook_proven", extra={"provider": self.name, "key": derivation})
         return VerifiedWebhook(dedupe_key=event_id, event_type=_text(_load(request.body), "type"))
 
     def read_webhook(self, body: bytes) -> list[Observation]:
@@ -518,23 +528,23 @@ class PolarProvider(PaymentProvider):
         return answer
 
 
-def _keys_of(secrets: Sequence[str] | str) -> list[bytes]:
-    """Return the HMAC keys that the secrets may stand for; by its looks nobody can tell.
+def _keys_of(secrets: Sequence[str] | str) -> list[tuple[str, bytes]]:
+    """Return the HMAC keys that the secrets may stand for, each with the way it was derived.
 
-    Before 2026-09-08 the whole text was the key; since then it is what follows `whsec_`,
-    decoded from base64.
+    "legacy", before 2026-09-08: the whole text. "standard": what follows `whsec_`, decoded
+    from base64. By its looks nobody can tell which a secret is.
     """
     texts = [text.strip() for text in (secrets.split(",") if isinstance(secrets, str) else secrets)]
     if not texts or not all(texts):
         raise ValueError("Polar needs webhook_secrets, none of them empty: POLAR_WEBHOOK_SECRETS.")
-    keys = [text.encode() for text in texts]
+    keys = [("legacy", text.encode()) for text in texts]
     for text in texts:
         encoded = text.removeprefix("whsec_").rstrip("=")
         try:
             key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
         except ValueError:
             continue
-        keys += [key] if key else []
+        keys += [("standard", key)] if key else []
     return keys
 
 
