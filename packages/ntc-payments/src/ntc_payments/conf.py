@@ -13,6 +13,9 @@ from ntc_payments.providers.base import PaymentProvider
 __all__ = ["PaymentsSettings", "payments_settings", "provider_registry"]
 
 KNOWN_PROVIDERS: Mapping[str, str] = {
+    "beem": "ntc_payments.providers.beem.BeemProvider",
+    "clickpesa": "ntc_payments.providers.clickpesa.ClickPesaProvider",
+    "polar": "ntc_payments.providers.polar.PolarProvider",
     "simulator": "ntc_payments.providers.simulator.SimulatorProvider",
 }
 

@@ -416,6 +416,7 @@ class Observation:
         provider_ref: the company's own id of the payment, the same in everything it says
             about the same money: another one after a success is a second charge. Empty
             where an answer has only an id of itself.
+        payer_code: what the payer types, where the answer to the start that named it was lost.
         occurred_at: the company's clock; stored, decides nothing.
         failure_message: the company's own text, for staff.
     """
@@ -426,6 +427,7 @@ class Observation:
     money: Money | None = None
     fee: Money | None = None
     provider_ref: str = ""
+    payer_code: str = ""
     trust: Trust = Trust.STRONG
     failure_code: FailureCode | None = None
     failure_message: str = ""
@@ -434,6 +436,7 @@ class Observation:
     def __post_init__(self) -> None:
         _require_storable(self.reference)
         _require_storable(self.provider_ref)
+        _require_storable(self.payer_code)
 
 
 class InquiryVerdict(StrEnum):
