@@ -39,6 +39,8 @@ OTHER = {
     ".well-known/jwks.json",
     "admin/",
     "api/v1/webhooks/payments/<str:provider>/",
+    "api/v1/webhooks/payments/<str:provider>/<slug:action>",
+    "api/v1/webhooks/payments/<str:provider>/<slug:action>/",
     "health/live/",
     "health/ready/",
 }
