@@ -9,8 +9,8 @@ from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from ntc_core.auth.errors import CodeInvalid
-from ntc_core.auth.models import AuthSession, EndReason, OneTimeCode
-from ntc_core.auth.services import issue_code, redeem_code, sign_out_everywhere
+from ntc_core.auth.models import AuthSession, OneTimeCode
+from ntc_core.auth.services import issue_code, redeem_code
 from ntc_core.errors import InvalidInput
 from ntc_core.outbox import enqueue
 
@@ -131,7 +131,8 @@ def change_password(
         raise InvalidInput(
             "This is not your present password.", code="password_wrong", attr="current_password"
         )
-    _set_password(user, new_password, except_session=session)
+    user.set_password(new_password)
+    user.save(update_fields=["password", "updated_at"], except_session=session)
 
 
 def request_password_reset(*, email: str = "", phone: str = "") -> OneTimeCode:
@@ -169,7 +170,8 @@ def confirm_password_reset(
     user = find_user_to_reset(email=email, phone=phone)
     if user is None or user.pk != challenge.user_id:
         raise CodeInvalid(attr="code")
-    _set_password(user, new_password, except_session=None)
+    user.set_password(new_password)
+    user.save(update_fields=["password", "updated_at"])
     return user
 
 
@@ -211,12 +213,3 @@ def _create_user(registration: PendingRegistration) -> User:
         phone_verified_at=now if phone else None,
         email_verified_at=now if email else None,
     )
-
-
-def _set_password(user: User, password: str, *, except_session: AuthSession | None) -> None:
-    user.set_password(password)
-    with transaction.atomic():
-        user.save(update_fields=["password", "updated_at"])
-        sign_out_everywhere(
-            user=user, except_session=except_session, reason=EndReason.PASSWORD_CHANGED
-        )
