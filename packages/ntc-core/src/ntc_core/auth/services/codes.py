@@ -124,13 +124,17 @@ def redeem_code(*, purpose: str, destination: str, code: str, subject: str = "")
     """
     now = timezone.now()
     # With the user at once: a query more for codes that are somebody's could be felt.
-    challenge = OneTimeCode.objects.select_related("user").filter(
-        purpose=purpose,
-        destination=destination,
-        subject=subject,
-        used_at=None,
-        superseded_at=None,
-    ).first()
+    challenge = (
+        OneTimeCode.objects.select_related("user")
+        .filter(
+            purpose=purpose,
+            destination=destination,
+            subject=subject,
+            used_at=None,
+            superseded_at=None,
+        )
+        .first()
+    )
     if challenge is None:
         refuse_code(purpose=purpose, destination=_masked(destination))
     redeemable = OneTimeCode.objects.filter(
