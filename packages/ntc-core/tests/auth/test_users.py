@@ -133,16 +133,29 @@ def test_a_save_without_such_a_change_ends_nothing(clerk, fields):
     assert reasons() == []
 
 
-def test_what_was_not_loaded_is_not_compared(clerk, django_assert_num_queries):
+def test_what_is_not_saved_ends_nothing(clerk):
+    session = services.sign_in(user=clerk).session
+    clerk.set_password(NEW_PASSWORD)
+    clerk.is_active = False
+
+    clerk.save(update_fields=["username"])
+
+    session.refresh_from_db()
+    assert session.is_live
+    assert reasons() == []
+
+
+def test_what_was_not_loaded_is_not_compared(clerk, django_assert_max_num_queries):
     services.sign_in(user=clerk)
     partly = Clerk.objects.defer("password", "is_active").get(pk=clerk.pk)
     names_only = Clerk.objects.only("username").get(pk=clerk.pk)
 
     partly.save()
-    with django_assert_num_queries(1):
-        names_only.save(update_fields=["username"])
-    names_only.save()
+    with django_assert_max_num_queries(9) as captured:
+        names_only.save()
 
+    assert not [query for query in captured.captured_queries if "SELECT" in query["sql"]]
+    assert names_only.get_deferred_fields() >= {"password", "is_active", "session_epoch"}
     assert reasons() == []
 
 
