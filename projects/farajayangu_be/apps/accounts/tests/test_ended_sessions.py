@@ -164,6 +164,21 @@ def test_a_hash_of_another_kind_is_no_other_password(boss, settings, call):
     assert reasons(boss) == []
 
 
+def test_a_sign_in_that_makes_the_hash_anew_is_a_sign_in(boss, settings, login):
+    session = auth.sign_in(user=boss).session
+    settings.PASSWORD_HASHERS = [
+        "apps.accounts.tests.hashers.FeltHasher",
+        *settings.PASSWORD_HASHERS,
+    ]
+
+    assert_success(login(BOSS_PHONE))
+    assert_success(login(BOSS_PHONE))
+
+    assert User.objects.get(pk=boss.pk).password.startswith("felt$")
+    session.refresh_from_db()
+    assert session.is_live
+
+
 def test_a_hash_made_anew_never_brings_an_old_password_back(boss, settings):
     """Somebody signs in with the old password while it is being changed."""
     comparing = User.objects.get(pk=boss.pk)
