@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import time_machine
 from ntc_core import rate_limits
 from ntc_core.rate_limits import Limit, LocalCounts, give_back, take
 from ntc_core.testing.services import redis_url
+from redis.crc import key_slot
 
 REDIS_DATABASE = 11
 
@@ -189,6 +191,63 @@ def test_counters_vanish_and_name_nobody(settings, limit):
     assert 0 < client.pttl(wanted.key) <= 60_000
     assert "41.59" not in wanted.key
     client.delete(wanted.key)
+
+
+def test_all_counters_of_a_call_are_in_one_slot_of_a_cluster(limit):
+    """Whoever calls, under whatever limits: which ones meet is not known before."""
+    names = ["login_failed", "login_failed_device", "login_failed_account", "codes_country", "x"]
+    keys = {limit(name=name, who=f"{name} {os.urandom(6).hex()}").key for name in names}
+
+    assert len(keys) == len(names)
+    assert len({key_slot(key.encode()) for key in keys}) == 1
+
+
+@pytest.fixture
+def cluster(tmp_path, settings) -> Iterator[redis.Redis]:
+    """Count in a Redis that is a cluster of one, and refuses what a larger one would."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("no redis-server to start as a cluster")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    options = {"port": port, "cluster-port": port - 20_000 if port > 30_000 else port + 20_000}
+    options |= {"bind": "127.0.0.1", "cluster-enabled": "yes", "save": "", "dir": tmp_path}
+    arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    server = subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL)
+    client = redis.Redis(port=port)
+    try:
+        until(client.ping)
+        client.execute_command("CLUSTER ADDSLOTSRANGE 0 16383")
+        until(lambda: client.cluster("INFO")["cluster_state"] == "ok")
+        settings.NTC_THROTTLE_REDIS_URL = f"redis://127.0.0.1:{port}/0"
+        yield client
+    finally:
+        client.close()
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait for it, ten seconds at most."""
+    for _ in range(200):
+        with suppress(redis.ConnectionError):
+            if is_so():
+                return
+        time.sleep(0.05)
+    raise AssertionError("it did not come to be")
+
+
+@pytest.mark.redis
+def test_a_call_under_several_limits_is_counted_in_a_cluster(cluster, limit, caplog):
+    wanted = [limit(name=f"limit-{number}", count=2) for number in range(5)]
+
+    verdicts = [take(*wanted) for _ in range(3)]
+    give_back(verdicts[0])
+
+    assert [verdict.is_allowed for verdict in verdicts] == [True, True, False]
+    assert take(*wanted).is_allowed
+    assert cluster.dbsize() == 5
+    assert "rate_limits.redis_away" not in caplog.text
 
 
 def test_the_counters_are_in_the_redis_of_the_default_cache(settings):

@@ -64,8 +64,9 @@ core_settings = CoreSettings()
 #: of one mobile network share one; docs/decisions/0010 says who is counted by which. A project
 #: may change each in DEFAULT_THROTTLE_RATES, where it adds its own.
 THROTTLE_RATES: dict[str, str | None] = {
-    "login": "30/min",
-    "login_failed": "10/min",  # per address
+    "login": "120/min",
+    "login_failed": "60/min",  # per address
+    "login_failed_hour": "600/h",  # per address
     "login_failed_device": "5/5m",  # per account and address
     "login_failed_account": "5/5m",  # per account, from addresses that never signed in to it
     "refresh": "120/min",

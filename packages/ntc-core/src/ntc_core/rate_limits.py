@@ -8,7 +8,8 @@ Every limit of one call is asked and counted in one step: either all of them cou
 does. A refused call is not counted, so who keeps knocking does not make the wait longer.
 
 The counts live in Redis (NTC_THROTTLE_REDIS_URL, or the default cache's server), where one
-script does it all, or else in this process, under a lock. While Redis is away the process
+script does it all, or else in this process, under a lock. On a Redis Cluster all counters are
+in one slot, because a script may use the keys of one slot only. While Redis is away the process
 counts for itself: the same limits hold, per process, and no call waits for Redis twice.
 """
 
@@ -55,7 +56,8 @@ class Limit:
         """Name the counter. A keyed digest: who it is, is nobody's business."""
         message = f"{core_settings.PROJECT_NAME}\n{self.name}\n{self.who}".encode(errors="replace")
         digest = salted_hmac("ntc_core.rate_limits", message, algorithm="sha256").hexdigest()
-        return f"ntc.throttle:{self.name}:{digest[:32]}"
+        # A cluster hashes what is in the braces: which limits meet in one call is not known before.
+        return f"{{ntc.throttle}}:{self.name}:{digest[:32]}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,8 +219,8 @@ class RedisCounts:
 
     def __init__(self, url: str) -> None:
         import redis  # noqa: PLC0415 - optional: installed by who uses Redis
-        from redis.backoff import NoBackoff  # noqa: PLC0415
-        from redis.retry import Retry  # noqa: PLC0415
+        from redis.backoff import NoBackoff  # noqa: PLC0415 - likewise
+        from redis.retry import Retry  # noqa: PLC0415 - likewise
 
         self.errors: type[Exception] = redis.RedisError
         self._client: Any = redis.Redis.from_url(

@@ -11,8 +11,16 @@ import time_machine
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from ntc_core.auth.errors import CodeInvalid
-from ntc_core.auth.models import OneTimeCode
-from ntc_core.auth.services import announce_code, code_secrets, issue_code, redeem_code, reveal_code
+from ntc_core.auth.models import AuditEvent, OneTimeCode
+from ntc_core.auth.services import (
+    announce_code,
+    code_secrets,
+    issue_code,
+    redeem_code,
+    refuse_code,
+    reveal_code,
+    withdraw_codes,
+)
 from ntc_core.auth.signals import code_issued
 from ntc_core.errors import NotFound, RateLimited
 
@@ -332,7 +340,73 @@ def test_two_open_codes_cannot_exist(issue):
 
 
 @pytest.mark.django_db
-def test_nothing_was_ever_issued():
+@pytest.mark.parametrize(
+    ("destination", "masked"), [(PHONE, "+2557****678"), ("asha@example.com", "a***@e***")]
+)
+def test_a_guess_where_no_code_is_open_is_refused_and_recorded(destination, masked):
     with pytest.raises(CodeInvalid):
-        redeem("000000")
-    assert issue_code(purpose="p", destination="a@b.tz", channel="email").subject == ""
+        redeem("000000", destination=destination)
+
+    row = AuditEvent.objects.get()
+    assert row.event == "code.refused"
+    assert row.details == {"purpose": "registration", "destination": masked}
+
+
+@pytest.mark.django_db
+def test_a_code_needs_neither_subject_nor_person():
+    challenge = issue_code(purpose="p", destination="a@b.tz", channel="email")
+
+    assert (challenge.subject, challenge.user) == ("", None)
+
+
+def test_what_belongs_to_a_code_is_stored_with_it_before_it_is_announced(issue):
+    order = []
+
+    def listen(**_: object) -> None:
+        order.append("announced")
+
+    code_issued.connect(listen)
+    try:
+        challenge = issue(alongside=lambda challenge: order.append(challenge.pk))
+    finally:
+        code_issued.disconnect(listen)
+
+    assert order == [challenge.pk, "announced"]
+
+
+def test_what_belongs_to_a_refused_code_is_not_stored(issue):
+    issue()
+
+    with pytest.raises(RateLimited):
+        issue(alongside=lambda challenge: User.objects.create_user(username=str(challenge.uid)))
+
+    assert not User.objects.exists()
+
+
+def test_a_code_whose_companion_cannot_be_stored_does_not_exist(issue):
+    User.objects.create_user(username="asha")
+
+    with pytest.raises(IntegrityError):
+        issue(alongside=lambda _: User.objects.create_user(username="asha"))
+
+    assert not OneTimeCode.objects.exists()
+
+
+def test_a_project_refuses_for_reasons_of_its_own(person):
+    with pytest.raises(CodeInvalid):
+        refuse_code(purpose="registration", user=person)
+
+    row = AuditEvent.objects.get()
+    assert (row.event, row.user) == ("code.refused", person)
+
+
+def test_withdrawn_codes_are_worthless_and_others_are_not(issue, person):
+    mine = issue(user=person)
+    code = reveal_code(mine.uid)
+    other = issue(destination="+255712345679")
+
+    assert withdraw_codes(user=person) == 1
+
+    with pytest.raises(CodeInvalid):
+        redeem(code)
+    assert redeem(reveal_code(other.uid), destination="+255712345679")

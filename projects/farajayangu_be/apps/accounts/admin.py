@@ -9,7 +9,6 @@ from django.contrib import admin
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import (
-    AdminPasswordChangeForm,
     AdminUserCreationForm,
     UserChangeForm,
     UsernameField,
@@ -17,8 +16,6 @@ from django.contrib.auth.forms import (
 from django.http import HttpRequest
 from ntc_core.auth.admin import EndSessionsMixin
 from ntc_core.auth.guards import guard_login
-from ntc_core.auth.models import EndReason
-from ntc_core.auth.services import sign_out_everywhere
 from ntc_core.errors import RateLimited
 from ntc_core.phone import InvalidPhone, parse_phone
 
@@ -82,20 +79,10 @@ class UserEditForm(PhoneFormMixin, UserChangeForm):  # type: ignore[type-arg]  #
         fields = "__all__"
 
 
-class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # generic in the stubs only
-    """Whoever is signed in with the old password is not any more."""
-
-    def save(self, commit: bool = True) -> User:  # noqa: FBT001, FBT002 - Django's signature
-        user: User = super().save(commit)
-        sign_out_everywhere(user=user, reason=EndReason.PASSWORD_CHANGED)
-        return user
-
-
 @admin.register(User)
 class UserAdmin(EndSessionsMixin, DjangoUserAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     form = UserEditForm
     add_form = UserAddForm
-    change_password_form = PasswordForm
     list_display = ("__str__", "phone", "email", "is_active", "is_staff", "created_at")
     list_filter = ("is_active", "is_staff", "is_superuser", "groups", "language")
     search_fields = ("email", "phone", "full_name", "uid")
@@ -142,9 +129,3 @@ class UserAdmin(EndSessionsMixin, DjangoUserAdmin):  # type: ignore[type-arg]  #
         if obj is not None and (obj.is_staff or obj.is_superuser) and not request.user.is_superuser:
             return False
         return super().has_change_permission(request, obj)
-
-    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001
-        """End the sessions of a user who is switched off, or they would revive with the user."""
-        super().save_model(request, obj, form, change)
-        if change and "is_active" in form.changed_data and not obj.is_active:
-            sign_out_everywhere(user=obj, reason=EndReason.STAFF)

@@ -10,6 +10,7 @@ from django.core.validators import validate_email
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
+from ntc_core.auth.users import SessionUserMixin
 from ntc_core.models import BaseModel
 from ntc_core.phone import InvalidPhone, parse_phone
 
@@ -107,7 +108,7 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email=email, phone=phone, password=password, **fields)
 
 
-class User(BaseModel, AbstractBaseUser, PermissionsMixin):
+class User(BaseModel, SessionUserMixin, AbstractBaseUser, PermissionsMixin):
     """A person with an email address, a phone, or both. There is no username."""
 
     # Both columns hold one spelling only, so plain unique indexes are case-insensitive.

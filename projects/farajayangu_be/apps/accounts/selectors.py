@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.db.models import Q
+from ntc_core.auth.models import OneTimeCode
 
 from .models import User
 
-__all__ = ["find_user_to_reset", "is_taken", "unproven_claims"]
+__all__ = [
+    "PASSWORD_RESET",
+    "address_of",
+    "find_reset",
+    "find_user_to_reset",
+    "is_taken",
+    "unproven_claims",
+]
+
+PASSWORD_RESET = "password_reset"  # noqa: S105 - a purpose
 
 
 def unproven_claims(*, email: str = "", phone: str = "") -> Q:
@@ -31,3 +43,13 @@ def find_user_to_reset(*, email: str = "", phone: str = "") -> User | None:
     if phone:
         return people.filter(phone=phone, phone_verified_at__isnull=False).first()
     return people.filter(email=email, email_verified_at__isnull=False).first()
+
+
+def find_reset(*, uid: UUID) -> OneTimeCode | None:
+    """Return the code that `accounts/password/reset/` named so, whatever has become of it."""
+    return OneTimeCode.objects.filter(uid=uid, purpose=PASSWORD_RESET).first()
+
+
+def address_of(reset: OneTimeCode) -> dict[str, str]:
+    """Return `{"phone": …}` or `{"email": …}`, where its code went."""
+    return {"phone" if reset.channel == "sms" else "email": reset.destination}

@@ -13,6 +13,7 @@ from ntc_core.phone import InvalidPhone, parse_phone
 from rest_framework import serializers
 
 from .models import Language, User, parse_email
+from .selectors import address_of, find_reset
 
 __all__ = [
     "CodeSentOutput",
@@ -20,6 +21,7 @@ __all__ = [
     "PasswordChangeInput",
     "PasswordResetConfirmInput",
     "PasswordResetInput",
+    "PasswordResetOutput",
     "RegisterInput",
     "RegistrationOutput",
     "ResendInput",
@@ -201,15 +203,23 @@ class PasswordResetInput(serializers.Serializer[Any]):
     identifier = IdentifierField()
 
 
-class PasswordResetConfirmInput(serializers.Serializer[Any]):
-    """The code that came, and the password to come."""
+class PasswordResetOutput(CodeSentOutput):
+    """The reset that the code is for."""
 
-    identifier = IdentifierField()
+    reset = serializers.UUIDField(source="uid")
+
+
+class PasswordResetConfirmInput(serializers.Serializer[Any]):
+    """The reset, as `accounts/password/reset/` named it, its code, and the password to come."""
+
+    reset = UidField()
     code = CodeField()
     new_password = PasswordField()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        person = User(**attrs["identifier"])
+        reset = find_reset(uid=attrs["reset"])
+        # Not like the address, which who asked for the reset knows; no more is told of the user.
+        person = User(**address_of(reset)) if reset else User()
         _require_good_password(attrs["new_password"], field="new_password", user=person)
         return attrs
 

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from uuid import UUID, uuid4
 
 from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from ntc_core.auth.errors import CodeInvalid
-from ntc_core.auth.models import AuthSession, EndReason, OneTimeCode
-from ntc_core.auth.services import issue_code, redeem_code, sign_out_everywhere
+from ntc_core.auth.models import AuthSession, OneTimeCode
+from ntc_core.auth.services import issue_code, redeem_code, refuse_code
 from ntc_core.errors import InvalidInput
 from ntc_core.outbox import enqueue
 
 from .models import Language, PendingRegistration, User
-from .selectors import find_user_to_reset, is_taken, unproven_claims
+from .selectors import (
+    PASSWORD_RESET,
+    address_of,
+    find_reset,
+    find_user_to_reset,
+    is_taken,
+    unproven_claims,
+)
 from .signals import registration_refused
 
 __all__ = [
@@ -31,7 +38,6 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 REGISTRATION = "registration"
-PASSWORD_RESET = "password_reset"  # noqa: S105 - a purpose
 #: Long enough for all the codes an hour allows, short enough to forget who never came back.
 REGISTRATION_LIFETIME = timedelta(hours=2)
 
@@ -53,17 +59,15 @@ def register(
     Raises:
         RateLimited: too many codes for this address.
     """
-    hashed = make_password(password)
-    with transaction.atomic():
-        registration = PendingRegistration.objects.create(
-            email=email,
-            phone=phone,
-            password=hashed,
-            full_name=full_name,
-            language=language,
-            expires_at=timezone.now() + REGISTRATION_LIFETIME,
-        )
-        return registration, _send_code(registration)
+    registration = PendingRegistration(
+        email=email,
+        phone=phone,
+        password=make_password(password),
+        full_name=full_name,
+        language=language,
+        expires_at=timezone.now() + REGISTRATION_LIFETIME,
+    )
+    return registration, _send_code(registration)
 
 
 def resend_code(*, registration_uid: str) -> tuple[PendingRegistration, OneTimeCode]:
@@ -80,8 +84,7 @@ def resend_code(*, registration_uid: str) -> tuple[PendingRegistration, OneTimeC
             code="registration_unknown",
             attr="registration",
         )
-    with transaction.atomic():
-        return registration, _send_code(registration)
+    return registration, _send_code(registration)
 
 
 def verify_registration(*, registration_uid: str, code: str) -> User:
@@ -93,7 +96,7 @@ def verify_registration(*, registration_uid: str, code: str) -> User:
     """
     registration = _find_registration(registration_uid)
     if registration is None:
-        raise CodeInvalid(attr="code")
+        refuse_code(purpose=REGISTRATION)
     redeem_code(
         purpose=REGISTRATION,
         destination=registration.destination,
@@ -104,8 +107,8 @@ def verify_registration(*, registration_uid: str, code: str) -> User:
         with transaction.atomic():
             user = _create_user(registration)
             registration.delete()
-    except IntegrityError as error:
-        raise CodeInvalid(attr="code") from error
+    except IntegrityError:
+        refuse_code(purpose=REGISTRATION)
     log.info("account.created", extra={"user": str(user.uid)})
     return user
 
@@ -131,45 +134,52 @@ def change_password(
         raise InvalidInput(
             "This is not your present password.", code="password_wrong", attr="current_password"
         )
-    _set_password(user, new_password, except_session=session)
+    user.set_password(new_password)
+    user.save(update_fields=["password", "updated_at"], except_session=session)
 
 
 def request_password_reset(*, email: str = "", phone: str = "") -> OneTimeCode:
     """Send a code to the phone, or else to the email address, if an account has proven it.
 
-    The sending is a job's, which is made in every case: the time of the answer tells no
-    more than its text.
+    The uid of what is returned is known to the one who asks alone: the code is worth nothing
+    without it, and nobody else can use up its tries. The sending is a job's, which is made in
+    every case: the time of the answer tells no more than its text.
 
     Raises:
-        RateLimited: too soon, or too many codes; also where there is no account.
+        RateLimited: too many codes; also where there is no account.
     """
     user = find_user_to_reset(email=email, phone=phone)
-    with transaction.atomic():
-        challenge = issue_code(
-            purpose=PASSWORD_RESET,
-            destination=phone or email,
-            channel="sms" if phone else "email",
-            user=user,
-            context={"language": user.language if user else Language.SWAHILI},
-            announce=False,
-        )
-        enqueue("accounts.announce_password_reset", challenge.pk)
-    return challenge
+    return issue_code(
+        purpose=PASSWORD_RESET,
+        destination=phone or email,
+        channel="sms" if phone else "email",
+        # Of its own, so that nobody who asks later makes this code worthless.
+        subject=str(uuid4()),
+        user=user,
+        context={"language": user.language if user else Language.SWAHILI},
+        announce=False,
+        alongside=lambda challenge: enqueue("accounts.announce_password_reset", challenge.pk),
+    )
 
 
-def confirm_password_reset(
-    *, code: str, new_password: str, email: str = "", phone: str = ""
-) -> User:
+def confirm_password_reset(*, reset_uid: UUID, code: str, new_password: str) -> User:
     """Set a new password and end every session of the user.
 
     Raises:
-        CodeInvalid: not the code that was sent there, or there is no such account.
+        CodeInvalid: not the code that was sent for this reset, or the address is not that
+            account's any more, or never was anybody's.
     """
-    challenge = redeem_code(purpose=PASSWORD_RESET, destination=phone or email, code=code)
-    user = find_user_to_reset(email=email, phone=phone)
-    if user is None or user.pk != challenge.user_id:
-        raise CodeInvalid(attr="code")
-    _set_password(user, new_password, except_session=None)
+    reset = find_reset(uid=reset_uid)
+    if reset is None:
+        refuse_code(purpose=PASSWORD_RESET)
+    redeem_code(
+        purpose=PASSWORD_RESET, destination=reset.destination, subject=reset.subject, code=code
+    )
+    user = find_user_to_reset(**address_of(reset))
+    if user is None or user.pk != reset.user_id:
+        refuse_code(purpose=PASSWORD_RESET, user=reset.user)
+    user.set_password(new_password)
+    user.save(update_fields=["password", "updated_at"])
     return user
 
 
@@ -178,20 +188,26 @@ def _find_registration(uid: str) -> PendingRegistration | None:
 
 
 def _send_code(registration: PendingRegistration) -> OneTimeCode:
+    """Send a code for the registration, and store that with it if it is new."""
     taken = is_taken(phone=registration.phone, email=registration.email)
-    challenge = issue_code(
+
+    def store(challenge: OneTimeCode) -> None:
+        if registration.pk is None:
+            registration.save()
+        if taken:
+            registration_refused.send(
+                sender=PendingRegistration, registration=registration, challenge=challenge
+            )
+
+    return issue_code(
         purpose=REGISTRATION,
         destination=registration.destination,
         channel=registration.channel,
         subject=str(registration.uid),
         context={"language": registration.language},
         announce=not taken,
+        alongside=store,
     )
-    if taken:
-        registration_refused.send(
-            sender=PendingRegistration, registration=registration, challenge=challenge
-        )
-    return challenge
 
 
 def _create_user(registration: PendingRegistration) -> User:
@@ -211,12 +227,3 @@ def _create_user(registration: PendingRegistration) -> User:
         phone_verified_at=now if phone else None,
         email_verified_at=now if email else None,
     )
-
-
-def _set_password(user: User, password: str, *, except_session: AuthSession | None) -> None:
-    user.set_password(password)
-    with transaction.atomic():
-        user.save(update_fields=["password", "updated_at"])
-        sign_out_everywhere(
-            user=user, except_session=except_session, reason=EndReason.PASSWORD_CHANGED
-        )

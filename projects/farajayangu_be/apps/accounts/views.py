@@ -17,11 +17,11 @@ from rest_framework.views import APIView
 from . import services
 from .models import User
 from .serializers import (
-    CodeSentOutput,
     MeInput,
     PasswordChangeInput,
     PasswordResetConfirmInput,
     PasswordResetInput,
+    PasswordResetOutput,
     RegisterInput,
     RegistrationOutput,
     ResendInput,
@@ -137,20 +137,25 @@ class PasswordChangeView(APIView):
 class PasswordResetView(PublicView):
     throttle_scope = "reset"  # per account: codes, a part of them for each network
 
-    @extend_schema(request=PasswordResetInput, responses={202: CodeSentOutput}, tags=["accounts"])
+    @extend_schema(
+        request=PasswordResetInput, responses={202: PasswordResetOutput}, tags=["accounts"]
+    )
     def post(self, request: Request) -> Response:
-        """Send a code to a proven phone or email address of an account, if there is one."""
+        """Send a code to a proven phone or email address of an account, if there is one.
+
+        Keep `reset`: the code counts with it only. To ask again makes another one.
+        """
         form = PasswordResetInput(data=request.data)
         form.is_valid(raise_exception=True)
         challenge = services.request_password_reset(**form.validated_data["identifier"])
         return success_response(
-            CodeSentOutput(challenge).data, CODE_SENT, status=HTTPStatus.ACCEPTED
+            PasswordResetOutput(challenge).data, CODE_SENT, status=HTTPStatus.ACCEPTED
         )
 
 
 class PasswordResetConfirmView(PublicView):
     throttle_scope = "verify"
-    throttle_fields = ("identifier",)
+    throttle_fields = ("reset",)
 
     @extend_schema(request=PasswordResetConfirmInput, responses={200: None}, tags=["accounts"])
     def post(self, request: Request) -> Response:
@@ -158,8 +163,8 @@ class PasswordResetConfirmView(PublicView):
         form = PasswordResetConfirmInput(data=request.data)
         form.is_valid(raise_exception=True)
         services.confirm_password_reset(
+            reset_uid=form.validated_data["reset"],
             code=form.validated_data["code"],
             new_password=form.validated_data["new_password"],
-            **form.validated_data["identifier"],
         )
         return success_response(message="The password is changed. Sign in.")

@@ -18,19 +18,19 @@ __all__ = ["PlanAdmin", "SubscriptionAdmin"]
 
 
 @admin.register(Plan)
-class PlanAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class PlanAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     """What is on sale. A plan is withdrawn with `is_active`; what was sold stays on record."""
 
     list_display = ["code", "name_en", "price", "period_days", "is_active", "order"]
     list_filter = ["is_active"]
     search_fields = ["code", "name_en", "name_sw"]
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - Django's signature
         """Somebody may be paying for it this minute."""
         return False
 
 
-class SubscriptionPeriodInline(ReadOnlyRows, admin.TabularInline):  # type: ignore[type-arg]
+class SubscriptionPeriodInline(ReadOnlyRows, admin.TabularInline):  # type: ignore[type-arg]  # generic in the stubs only
     """The periods of a subscription, each with its payment."""
 
     model = SubscriptionPeriod
@@ -40,7 +40,7 @@ class SubscriptionPeriodInline(ReadOnlyRows, admin.TabularInline):  # type: igno
 
 
 @admin.register(Subscription)
-class SubscriptionAdmin(ReadOnlyRows, admin.ModelAdmin):  # type: ignore[type-arg]
+class SubscriptionAdmin(ReadOnlyRows, admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     """Who may use the service until when. Time is granted by a payment only."""
 
     list_display = ("__str__", "starts_at", "ends_at", "active")

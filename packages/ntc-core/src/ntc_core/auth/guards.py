@@ -1,13 +1,14 @@
 """Who may try a password, and how often.
 
-Three limits count failures (the rates are in DEFAULT_THROTTLE_RATES):
+Four limits count failures (the rates are in DEFAULT_THROTTLE_RATES):
 
-    login_failed           per address, whatever the account
+    login_failed           per address, whatever the account: wide, for thousands share one
+    login_failed_hour      the same for a longer time, which is what a guesser has
     login_failed_device    per account and address
     login_failed_account   per account, from all addresses where it has never signed in
 
 The last one stops a guesser with many addresses. It does not lock the owner out: a try from
-a network where they have signed in before is counted by the other two alone.
+a network where they have signed in before is counted by the others alone.
 docs/decisions/0010-who-is-counted-at-sign-in.md tells why.
 """
 
@@ -91,6 +92,7 @@ def _limits_of(
     address = address_to_count(request)
     limits = [
         limit_of("login_failed", who=f"address:{address}"),
+        limit_of("login_failed_hour", who=f"address:{address}"),
         limit_of("login_failed_device", who=f"{account} address:{address}"),
     ]
     if not _has_signed_in_from(network_of(client_address(request)), user):

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from ntc_core.rate_limits import forget_local
 
+from apps.accounts import services
 from apps.accounts.models import User
 
 from .conftest import API
@@ -35,15 +36,21 @@ def phone(number: int, *, known: bool = True) -> str:
     return f"+2557{1 if known else 2}00000{number:02d}"
 
 
-CALLS: dict[str, Callable[[str], tuple[str, dict[str, str]]]] = {
+Call = tuple[str, dict[str, str]]
+
+CALLS: dict[str, Callable[[str], Call]] = {
     "login": lambda who: ("auth/login/", {"identifier": who, "password": "wrong"}),
     "register": lambda who: ("accounts/register/", {"phone": who, "password": "nyumba-ya-mwezi"}),
     "reset": lambda who: ("accounts/password/reset/", {"identifier": who}),
     "confirm": lambda who: (
         "accounts/password/reset/confirm/",
-        {"identifier": who, "code": "123456", "new_password": "nyumba-ya-mwezi"},
+        {"reset": reset_of(who), "code": "123456", "new_password": "nyumba-ya-mwezi"},
     ),
 }
+
+
+def reset_of(who: str) -> str:
+    return str(services.request_password_reset(phone=who).uid)
 
 
 @pytest.mark.parametrize("call", sorted(CALLS))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from functools import partial
+from threading import Barrier, Lock
 
 import pytest
 from django.db import connection
-from ntc_core.auth.errors import CodeInvalid
+from ntc_core.auth.errors import CodeInvalid, CredentialsInvalid
+from ntc_core.auth.models import AuditEvent, AuthSession
+from ntc_core.auth.services import sign_in
 from ntc_core.errors import RateLimited
 
 from apps.accounts import services
@@ -57,3 +60,24 @@ def test_one_phone_registered_eight_times_at_once_gets_one_open_code(carrier):
     assert len(accepted) + sum(isinstance(result, RateLimited) for result in results) == 8
     assert 1 <= len(accepted) <= 5
     assert PendingRegistration.objects.count() == len(accepted)
+
+
+def test_no_session_of_the_old_password_outlives_its_change(person):
+    """Who signs in at the same moment is refused, or signed out again."""
+    readers = [User.objects.get(pk=person.pk) for _ in range(7)]
+    person.set_password("samaki-mkubwa-baharini")
+    calls = iter([person.save, *[partial(sign_in, user=reader) for reader in readers]])
+    lock = Lock()
+
+    def one_of_them() -> object:
+        with lock:
+            call = next(calls)
+        return call()
+
+    results = at_once(one_of_them, times=8)
+
+    refused = sum(isinstance(result, CredentialsInvalid) for result in results)
+    assert results.count(None) == 1
+    assert AuthSession.objects.count() == 7 - refused
+    assert not AuthSession.objects.filter(revoked_at=None).exists()
+    assert AuditEvent.objects.filter(event="auth.logout_all").count() == 1

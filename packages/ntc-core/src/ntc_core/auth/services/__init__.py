@@ -5,7 +5,9 @@ from ntc_core.auth.services.codes import (
     code_secrets,
     issue_code,
     redeem_code,
+    refuse_code,
     reveal_code,
+    withdraw_codes,
 )
 from ntc_core.auth.services.ending import end_session, sign_out, sign_out_everywhere
 from ntc_core.auth.services.refreshing import SignedIn, refresh
@@ -21,9 +23,11 @@ __all__ = [
     "issue_code",
     "redeem_code",
     "refresh",
+    "refuse_code",
     "reveal_code",
     "sign_in",
     "sign_out",
     "sign_out_everywhere",
     "verify_token",
+    "withdraw_codes",
 ]

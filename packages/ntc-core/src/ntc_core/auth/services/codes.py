@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
@@ -30,7 +30,15 @@ from ntc_core.errors import NotFound, RateLimited
 from ntc_core.phone import mask_email, mask_phone
 from ntc_core.rate_limits import give_back
 
-__all__ = ["announce_code", "code_secrets", "issue_code", "redeem_code", "reveal_code"]
+__all__ = [
+    "announce_code",
+    "code_secrets",
+    "issue_code",
+    "redeem_code",
+    "refuse_code",
+    "reveal_code",
+    "withdraw_codes",
+]
 
 DIGITS = 6
 HOUR = timedelta(hours=1)
@@ -46,8 +54,12 @@ def issue_code(
     user: Any = None,
     context: Mapping[str, Any] | None = None,
     announce: bool = True,
+    alongside: Callable[[OneTimeCode], object] | None = None,
 ) -> OneTimeCode:
     """Store a new challenge and let the project's receiver of `code_issued` carry the code.
+
+    Call it outside of a transaction: a refusal is recorded, and the error that follows would
+    take the record back. What belongs to the code is stored by `alongside`.
 
     Args:
         purpose: what the code is good for; it is good for nothing else.
@@ -57,6 +69,8 @@ def issue_code(
             subject's code is never accepted in its place, and never replaces it.
         announce: False makes a code that nobody is told, at least not yet, for people who
             must get the same answer, the same work and the same limits as those who are.
+        alongside: called with the challenge in the transaction that stores it, before it is
+            announced; both are kept or neither is.
 
     Raises:
         RateLimited: too soon after the last code, or too many for this destination, from
@@ -80,6 +94,8 @@ def issue_code(
             _wait_for_turn(challenge)
             _replace_open_code(challenge, now=now)
             _require_within_limits(challenge, now=now)
+            if alongside is not None:
+                alongside(challenge)
             if announce:
                 code_issued.send(sender=OneTimeCode, challenge=challenge)
     except RateLimited:
@@ -107,15 +123,20 @@ def redeem_code(*, purpose: str, destination: str, code: str, subject: str = "")
         RuntimeError: called inside a transaction.
     """
     now = timezone.now()
-    challenge = OneTimeCode.objects.filter(
-        purpose=purpose,
-        destination=destination,
-        subject=subject,
-        used_at=None,
-        superseded_at=None,
-    ).first()
+    # With the user at once: a query more for codes that are somebody's could be felt.
+    challenge = (
+        OneTimeCode.objects.select_related("user")
+        .filter(
+            purpose=purpose,
+            destination=destination,
+            subject=subject,
+            used_at=None,
+            superseded_at=None,
+        )
+        .first()
+    )
     if challenge is None:
-        raise CodeInvalid(attr="code")
+        refuse_code(purpose=purpose, destination=_masked(destination))
     redeemable = OneTimeCode.objects.filter(
         pk=challenge.pk, used_at=None, superseded_at=None, expires_at__gt=now
     )
@@ -124,15 +145,29 @@ def redeem_code(*, purpose: str, destination: str, code: str, subject: str = "")
             tries=F("tries") + 1, updated_at=now
         )
     if not counted or not hmac.compare_digest(_digits(challenge).encode(), code.encode()):
-        record_event(
-            "code.refused", user=challenge.user, level=logging.WARNING, **_fields(challenge)
-        )
-        raise CodeInvalid(attr="code")
+        refuse_code(user=challenge.user, **_fields(challenge))
     if not redeemable.update(used_at=now, updated_at=now):
-        raise CodeInvalid(attr="code")
-    challenge.refresh_from_db()
+        refuse_code(user=challenge.user, **_fields(challenge))
+    challenge.refresh_from_db(fields=["tries", "used_at", "updated_at"])
     record_event("code.redeemed", user=challenge.user, **_fields(challenge))
     return challenge
+
+
+def refuse_code(*, purpose: str, user: Any = None, **details: Any) -> NoReturn:
+    """Record that a code was refused, and say so; for a project's own reasons too.
+
+    Raises:
+        CodeInvalid: in every case.
+    """
+    record_event("code.refused", user=user, level=logging.WARNING, purpose=purpose, **details)
+    raise CodeInvalid(attr="code")
+
+
+def withdraw_codes(*, user: Any) -> int:
+    """Make the open codes that were issued for the user worthless; return how many there were."""
+    now = timezone.now()
+    codes = OneTimeCode.objects.filter(user=user, used_at=None, superseded_at=None)
+    return codes.update(superseded_at=now, updated_at=now)
 
 
 def reveal_code(challenge_uid: UUID | str) -> str:
@@ -236,11 +271,13 @@ def _too_soon(seconds: float) -> RateLimited:
 
 
 def _fields(challenge: OneTimeCode) -> dict[str, Any]:
-    is_phone = challenge.channel == "sms"
-    mask = mask_phone if is_phone else mask_email
     return {
         "challenge": str(challenge.uid),
         "purpose": challenge.purpose,
         "channel": challenge.channel,
-        "destination": mask(challenge.destination),
+        "destination": _masked(challenge.destination),
     }
+
+
+def _masked(destination: str) -> str:
+    return mask_email(destination) if "@" in destination else mask_phone(destination)

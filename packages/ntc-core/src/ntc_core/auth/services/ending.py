@@ -11,6 +11,7 @@ from ntc_core.auth.audit import record_event
 from ntc_core.auth.models import AuthSession, EndReason, RefreshRecord
 from ntc_core.auth.session_cache import forget_sessions
 from ntc_core.auth.tokens import read
+from ntc_core.auth.users import end_django_sessions
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -42,7 +43,11 @@ def sign_out_everywhere(
     except_session: AuthSession | None = None,
     reason: EndReason = EndReason.LOGOUT_ALL,
 ) -> int:
-    """End every session of the user, but for `except_session`; return how many ended."""
+    """End every session of the user, but for `except_session`; return how many ended.
+
+    The admin's too, which is Django's and not counted, if the model has `users.SessionUserMixin`.
+    """
+    end_django_sessions(user)
     sessions = AuthSession.objects.filter(user=user)
     if except_session is not None:
         sessions = sessions.exclude(pk=except_session.pk)

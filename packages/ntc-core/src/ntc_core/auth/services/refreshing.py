@@ -23,6 +23,7 @@ from ntc_core.auth.selectors import find_record, require_live, subject_of
 from ntc_core.auth.services.ending import end_sessions
 from ntc_core.auth.signals import refresh_reused
 from ntc_core.auth.tokens import Claims, access_jti, hash_jti, mint, next_jti, read
+from ntc_core.auth.users import end_django_sessions
 from ntc_core.client import current_request, user_agent_of
 
 __all__ = ["SignedIn", "new_record", "refresh", "tokens_of"]
@@ -179,3 +180,5 @@ def _end_stolen(session: AuthSession) -> None:
                 refresh_reused.send(sender=AuthSession, session=session)
         except Exception:  # whatever a receiver does, the session must end
             log.exception("auth.refresh.reuse_untold", extra={"session": str(session.uid)})
+    # Later: whoever locks takes the user before the session.
+    end_django_sessions(session.user)
