@@ -46,7 +46,13 @@ OTHER = {
 }
 
 #: What signed-in people may call only with this permission, as members of staff.
-STAFF = {"api/v1/payments/<uuid:uid>/timeline/": "ntc_payments.view_paymentevent"}
+STAFF = {
+    "api/v1/payments/<uuid:uid>/refunds/": "ntc_payments.refund_payment",
+    "api/v1/payments/<uuid:uid>/timeline/": "ntc_payments.view_paymentevent",
+    "api/v1/payouts/": "ntc_payments.create_payout",
+    "api/v1/payouts/<uuid:uid>/": "ntc_payments.create_payout",
+    "api/v1/payouts/preview/": "ntc_payments.create_payout",
+}
 
 METHODS = ("get", "post", "put", "patch", "delete")
 ANYBODY = "01999999-9999-7999-8999-999999999999"
@@ -124,7 +130,9 @@ def test_staff_need_the_permission_and_the_permission_needs_staff(user, signed_i
         user.user_permissions.set(permissions)
         statuses.append(signed_in_client.get(url_of(path)).status_code)
 
-    assert statuses == [403, 403, 404]
+    # Who is let in finds nothing there, or that one does not GET it.
+    assert statuses[:2] == [403, 403]
+    assert statuses[2] in {404, 405}
 
 
 def test_only_the_routes_of_staff_ask_for_more_than_a_sign_in():

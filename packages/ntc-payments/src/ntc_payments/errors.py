@@ -7,11 +7,15 @@ from ntc_core.errors import Conflict, InvalidInput, NotFound, Unprocessable
 __all__ = [
     "AttemptInProgress",
     "CannotCancel",
+    "CannotRefund",
+    "CannotResolve",
     "CannotRetry",
     "IdempotencyKeyReused",
     "PaymentNotFound",
+    "PayoutNotFound",
     "PromptWaiting",
     "ProviderCannot",
+    "RefundNotFound",
 ]
 
 
@@ -21,6 +25,18 @@ class PaymentNotFound(NotFound):
     message = "There is no such payment."
 
 
+class RefundNotFound(NotFound):
+    """No such refund."""
+
+    message = "There is no such refund."
+
+
+class PayoutNotFound(NotFound):
+    """No such payout."""
+
+    message = "There is no such payout."
+
+
 class ProviderCannot(InvalidInput):
     """The provider does not do this method, currency or amount; nothing was sent."""
 
@@ -28,12 +44,12 @@ class ProviderCannot(InvalidInput):
 
 
 class IdempotencyKeyReused(Unprocessable):
-    """The key was used for a payment with other content."""
+    """The key was used for a payment, refund or payout with other content."""
 
     code = "idempotency_key_reused"
     message = (
-        "This idempotency key belongs to a payment with other content. "
-        "Use a new key for a new payment."
+        "This idempotency key belongs to a request with other content. "
+        "Use a new key for a new request."
     )
 
 
@@ -63,3 +79,15 @@ class CannotCancel(Conflict):
     """Only a payment that is not settled or over can be canceled."""
 
     code = "cannot_cancel"
+
+
+class CannotRefund(Conflict):
+    """Nothing of this payment can be given back."""
+
+    code = "cannot_refund"
+
+
+class CannotResolve(Conflict):
+    """Only what nobody else can decide is decided by staff."""
+
+    code = "cannot_resolve"

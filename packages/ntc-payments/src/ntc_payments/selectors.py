@@ -8,8 +8,8 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from ntc_payments.conf import provider_registry
-from ntc_payments.errors import PaymentNotFound
-from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
+from ntc_payments.errors import PaymentNotFound, PayoutNotFound
+from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent, Payout, Refund
 from ntc_payments.transitions import LIVE_ATTEMPTS, WAITING_PAYMENTS
 
 if TYPE_CHECKING:
@@ -19,8 +19,10 @@ __all__ = [
     "find_attempt",
     "find_payable",
     "get_payment",
+    "get_payout",
     "list_payments",
     "list_providers",
+    "list_refunds",
     "list_timeline",
 ]
 
@@ -51,6 +53,23 @@ def list_payments(*, payer: Any, status: str | None = None) -> QuerySet[Payment]
 def list_timeline(*, payment: Payment) -> QuerySet[PaymentEvent]:
     """Return the payment's history, oldest first."""
     return PaymentEvent.objects.filter(payment=payment).select_related("attempt").order_by("id")
+
+
+def list_refunds(*, payment: Payment) -> QuerySet[Refund]:
+    """Return the refunds of a payment, oldest first."""
+    return payment.refunds.order_by("id")
+
+
+def get_payout(*, uid: UUID) -> Payout:
+    """Return the payout.
+
+    Raises:
+        PayoutNotFound: there is none.
+    """
+    payout = Payout.objects.filter(uid=uid).first()
+    if payout is None:
+        raise PayoutNotFound
+    return payout
 
 
 def list_providers() -> list[PaymentProvider]:

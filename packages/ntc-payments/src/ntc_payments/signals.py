@@ -18,6 +18,9 @@ __all__ = [
     "payment_refunded",
     "payment_reversed",
     "payment_succeeded",
+    "payout_failed",
+    "payout_reversed",
+    "payout_succeeded",
 ]
 
 #: The money is there. At most once per payment.
@@ -33,11 +36,18 @@ payment_late_success = Signal()
 #: A second charge for a payment that was already paid: somebody must give it back, or
 #: NTC_PAYMENT_DUPLICATE_POLICY does. Once per charge.
 payment_duplicate_charge = Signal()
-#: Money has been given back. Once per refund.
+#: Money has been given back. Once per refund; a receiver gets `refund` besides.
 payment_refunded = Signal()
 #: The company took the money back: take back what was given for it. Once per charge. The
 #: payment stays succeeded, which it was.
 payment_reversed = Signal()
+
+#: The receiver has the money. A receiver of the signal gets `payout`. At most once per payout.
+payout_succeeded = Signal()
+#: It was refused or has failed; nothing has moved. At most once per payout.
+payout_failed = Signal()
+#: It had succeeded, and came back. At most once per payout.
+payout_reversed = Signal()
 
 #: The name that is stored in the announcing job -> the signal.
 SIGNALS = {
@@ -48,4 +58,7 @@ SIGNALS = {
     "payment_duplicate_charge": payment_duplicate_charge,
     "payment_refunded": payment_refunded,
     "payment_reversed": payment_reversed,
+    "payout_succeeded": payout_succeeded,
+    "payout_failed": payout_failed,
+    "payout_reversed": payout_reversed,
 }

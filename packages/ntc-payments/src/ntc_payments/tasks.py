@@ -8,11 +8,18 @@ from ntc_payments import services
 
 __all__ = [
     "announce",
+    "announce_payout",
+    "announce_refund",
     "cancel_attempt",
     "poll_attempt",
     "poll_due",
+    "poll_payout",
+    "poll_refund",
     "process_webhook_event",
+    "refund_automatically",
     "send_attempt",
+    "send_payout",
+    "send_refund",
 ]
 
 
@@ -55,3 +62,50 @@ def process_webhook_event(event_id: int, tries: int = 0) -> None:
 def announce(event: str, payment_id: int, attempt_id: int) -> None:
     """Send a signal."""
     services.announce(event=event, payment_id=payment_id, attempt_id=attempt_id)
+
+
+@job("ntc_payments.send_refund", atomic=False, lease_seconds=120, queue="companies")
+def send_refund(refund_id: int) -> None:
+    """Ask the company to give money back."""
+    _again_after(services.send_refund(refund_id=refund_id))
+
+
+@job("ntc_payments.poll_refund", atomic=False, max_attempts=3, queue="companies")
+def poll_refund(refund_id: int) -> None:
+    """Ask the company what became of a refund."""
+    services.poll_refund(refund_id=refund_id)
+
+
+@job("ntc_payments.refund_automatically")
+def refund_automatically(attempt_id: int, amount_minor: int, key: str) -> None:
+    """Give back what a policy does not want."""
+    services.refund_automatically(attempt_id=attempt_id, amount_minor=amount_minor, key=key)
+
+
+@job("ntc_payments.send_payout", atomic=False, lease_seconds=120, queue="companies")
+def send_payout(payout_id: int) -> None:
+    """Ask the company to pay out."""
+    _again_after(services.send_payout(payout_id=payout_id))
+
+
+@job("ntc_payments.poll_payout", atomic=False, max_attempts=3, queue="companies")
+def poll_payout(payout_id: int) -> None:
+    """Ask the company what became of a payout."""
+    services.poll_payout(payout_id=payout_id)
+
+
+@job("ntc_payments.announce_refund")
+def announce_refund(event: str, refund_id: int) -> None:
+    """Send the signal of a refund."""
+    services.announce_refund(event=event, refund_id=refund_id)
+
+
+@job("ntc_payments.announce_payout")
+def announce_payout(event: str, payout_id: int) -> None:
+    """Send the signal of a payout."""
+    services.announce_payout(event=event, payout_id=payout_id)
+
+
+def _again_after(wait_seconds: float | None) -> None:
+    if wait_seconds is not None:
+        raise RetryLater("not sent", delay_seconds=wait_seconds)

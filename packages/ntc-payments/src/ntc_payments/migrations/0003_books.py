@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
                 ('updated_at', models.DateTimeField(auto_now=True)),
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
                 ('uid', models.UUIDField(default=ntc_core.models.new_uid, editable=False, unique=True)),
-                ('kind', models.CharField(choices=[('integrity', 'The amount or currency differs from what we asked for'), ('contradiction', 'The company takes back what it said'), ('duplicate_charge', 'The payer was charged twice'), ('late_success', 'Money came after we had stopped waiting'), ('undecided', 'Nobody can tell what became of it'), ('unmatched', 'Money moved for which we have no row'), ('reversed', 'The company took the money back'), ('refund_failed', 'The money could not be given back'), ('missing_at_provider', 'We booked it, the statement has no line'), ('missing_here', 'The statement has a line, we booked nothing'), ('statement_amount', 'The statement has another amount'), ('statement_fee', 'The statement has another fee'), ('statement_duplicate', 'The statement has it twice'), ('balance', "The company's balance differs from our books")], max_length=20)),
+                ('kind', models.CharField(choices=[('integrity', 'The amount or currency differs from what we asked for'), ('contradiction', 'The company takes back what it said'), ('duplicate_charge', 'The payer was charged twice'), ('late_success', 'Money came after we had stopped waiting'), ('undecided', 'Nobody can tell what became of it'), ('unmatched', 'Money moved for which we have no row'), ('reversed', 'The company took the money back'), ('refund_failed', 'The money could not be given back'), ('missing_at_provider', 'We booked it, the statement has no line'), ('missing_here', 'The statement has a line, we booked nothing'), ('statement_amount', 'The statement has another amount'), ('statement_fee', 'The statement has another fee'), ('statement_duplicate', 'The statement has it twice')], max_length=20)),
                 ('state', models.CharField(choices=[('open', 'Open'), ('closed', 'Closed')], default='open', max_length=10)),
                 ('dedupe_key', models.CharField(max_length=255, unique=True)),
                 ('provider', models.CharField(max_length=50)),
@@ -255,7 +255,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='payout',
             name='created_by',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='payouts', to=settings.AUTH_USER_MODEL),
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='payouts', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
             model_name='break',

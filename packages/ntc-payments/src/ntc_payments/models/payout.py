@@ -19,8 +19,13 @@ __all__ = ["Payout"]
 class Payout(CompanyCall):
     """One payout. Sent at most once; what became of it is asked, never assumed."""
 
+    #: None: the machine, for a refund that goes back as a payout.
     created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="payouts"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="payouts",
     )
     idempotency_key = models.CharField(max_length=LONGEST_TEXT)
     #: SHA-256 of what was asked for under that key.

@@ -58,18 +58,23 @@ def open_break(
     return found
 
 
-def resolve_breaks(resolution: str, **which: Any) -> int:
+def resolve_breaks(resolution: str, *, by: Any = None, **which: Any) -> int:
     """Close the open breaks among these: the question has answered itself.
 
-    Nobody is named as the one who closed them. In the caller's transaction.
+    In the caller's transaction.
 
     Args:
         resolution: a sentence about what answered it.
+        by: the member of staff who did; None: nobody, the machine.
         which: a filter, such as `dedupe_key="undecided:attempt:17"`.
     """
     now = timezone.now()
     closed = Break.objects.filter(state=Break.State.OPEN, **which).update(
-        state=Break.State.CLOSED, resolution=resolution, closed_at=now, updated_at=now
+        state=Break.State.CLOSED,
+        resolution=resolution,
+        closed_by=by,
+        closed_at=now,
+        updated_at=now,
     )
     if closed:
         log.info("payment.breaks_resolved", extra={"count": closed, "resolution": resolution})

@@ -5,11 +5,20 @@ from __future__ import annotations
 from ntc_core.money import Money
 from ntc_core.outbox import enqueue
 
-from ntc_payments.models import Payment, PaymentAttempt
+from ntc_payments.models import Payment, PaymentAttempt, Payout, Refund
 from ntc_payments.signals import SIGNALS
 from ntc_payments.transitions import LIVE_ATTEMPTS
 
-__all__ = ["announce", "announce_later", "refund_later", "withdraw_later"]
+__all__ = [
+    "announce",
+    "announce_later",
+    "announce_payout",
+    "announce_payout_later",
+    "announce_refund",
+    "announce_refund_later",
+    "refund_later",
+    "withdraw_later",
+]
 
 #: Called with attempt id, amount in minor units, key.
 REFUND_JOB = "ntc_payments.refund_automatically"
@@ -49,3 +58,27 @@ def announce(*, event: str, payment_id: int, attempt_id: int) -> None:
     payment = Payment.objects.select_related("payer").get(pk=payment_id)
     attempt = PaymentAttempt.objects.filter(pk=attempt_id).first()
     SIGNALS[event].send(sender=Payment, payment=payment, attempt=attempt)
+
+
+def announce_refund_later(event: str, *, refund: Refund) -> None:
+    """Write the announcing job of a refund, once."""
+    enqueue("ntc_payments.announce_refund", event, refund.pk, dedupe_key=f"{event}:{refund.pk}")
+
+
+def announce_refund(*, event: str, refund_id: int) -> None:
+    """Send the signal of a refund. As `announce()`."""
+    refund = Refund.objects.select_related("payment__payer", "attempt").get(pk=refund_id)
+    SIGNALS[event].send(
+        sender=Payment, payment=refund.payment, attempt=refund.attempt, refund=refund
+    )
+
+
+def announce_payout_later(event: str, *, payout: Payout) -> None:
+    """Write the announcing job of a payout, once."""
+    enqueue("ntc_payments.announce_payout", event, payout.pk, dedupe_key=f"{event}:{payout.pk}")
+
+
+def announce_payout(*, event: str, payout_id: int) -> None:
+    """Send the signal of a payout. As `announce()`."""
+    payout = Payout.objects.select_related("created_by").get(pk=payout_id)
+    SIGNALS[event].send(sender=Payout, payout=payout)

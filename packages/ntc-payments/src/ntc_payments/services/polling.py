@@ -18,6 +18,8 @@ from ntc_payments.services.breaks import open_break
 from ntc_payments.services.ending import expire_payment
 from ntc_payments.services.moves import lock_payment
 from ntc_payments.services.observing import apply_observation, ask_now, undecided_key
+from ntc_payments.services.paying_out import PAYOUT_CALLS
+from ntc_payments.services.refunding import REFUND_CALLS
 from ntc_payments.services.schedule import UNDECIDED_AFTER_SECONDS, can_be_asked, next_poll_at
 from ntc_payments.transitions import LIVE_ATTEMPTS, WAITING_PAYMENTS
 from ntc_payments.types import AttemptStatus, Claim, Observation, Source
@@ -33,13 +35,15 @@ SWEEP_LIMIT = 200
 def poll_due() -> int:
     """Plan the queries that are due, free dead calls, expire old payments, report the undecided.
 
+    Of attempts, refunds and payouts.
     Talks to the database only; every query is a job of its own. Safe to run anywhere at once.
 
     Returns:
         How many rows were looked after.
     """
     now = timezone.now()
-    return _free_dead_calls(now) + _report_undecided(now) + _plan_polls(now) + _expire_payments(now)
+    attempts = _free_dead_calls(now) + _report_undecided(now) + _plan_polls(now)
+    return attempts + _expire_payments(now) + REFUND_CALLS.sweep() + PAYOUT_CALLS.sweep()
 
 
 def poll_attempt(*, attempt_id: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from datetime import timedelta
@@ -17,9 +16,8 @@ from ntc_core.money import Money
 from ntc_core.outbox import enqueue
 
 from ntc_payments.conf import payments_settings
-from ntc_payments.errors import AttemptInProgress, CannotRetry, IdempotencyKeyReused
+from ntc_payments.errors import AttemptInProgress, CannotRetry
 from ntc_payments.models import (
-    LONGEST_TEXT,
     LONGEST_URL,
     Break,
     Payment,
@@ -28,14 +26,12 @@ from ntc_payments.models import (
 )
 from ntc_payments.providers.base import PaymentProvider
 from ntc_payments.services.choosing import choose_provider, read_method, read_phone
+from ntc_payments.services.inputs import fingerprint_of, read_key, read_text, require_same
 from ntc_payments.services.moves import lock_payment, move_payment, write_event
 from ntc_payments.services.prompts import require_room_for_prompt
 from ntc_payments.types import AttemptStatus, PaymentMethod, PaymentStatus, Source
 
 __all__ = ["retry_payment", "start_payment"]
-
-#: Where a key comes from over HTTP, so what an error about it names.
-IDEMPOTENCY_HEADER = "Idempotency-Key"
 
 
 def start_payment(
@@ -76,13 +72,13 @@ def start_payment(
         "currency": money.currency,
         "method": chosen_method.value,
         "phone_e164": phone_e164,
-        "purpose": _text(purpose, name="purpose"),
-        "description": _text(description, name="description"),
+        "purpose": read_text(purpose, name="purpose"),
+        "description": read_text(description, name="description"),
         "return_url": _url(return_url),
         "metadata": _metadata(metadata),
     }
-    key = _key(idempotency_key)
-    fingerprint = _fingerprint({**content, "provider": provider or ""})
+    key = read_key(idempotency_key)
+    fingerprint = fingerprint_of({**content, "provider": provider or ""})
     known = Payment.objects.filter(payer=payer, idempotency_key=key).first()
     if known is not None:
         return _same_or_refused(known, fingerprint)
@@ -194,31 +190,8 @@ def _add_attempt(payment: Payment, *, provider: PaymentProvider) -> PaymentAttem
 
 
 def _same_or_refused(payment: Payment, fingerprint: str) -> Payment:
-    if payment.fingerprint != fingerprint:
-        raise IdempotencyKeyReused(attr=IDEMPOTENCY_HEADER)
+    require_same(payment.fingerprint, fingerprint)
     return payment
-
-
-def _fingerprint(content: Mapping[str, Any]) -> str:
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _key(value: str) -> str:
-    key = _text(value, name=IDEMPOTENCY_HEADER)
-    # What a header can carry: other letters arrive as whatever the server in between makes of them.
-    if not (key.isascii() and key.isprintable()):
-        raise InvalidInput(
-            f"{IDEMPOTENCY_HEADER} is a text of ASCII letters, digits and signs, such as a UUID.",
-            attr=IDEMPOTENCY_HEADER,
-        )
-    return key
-
-
-def _text(value: str, *, name: str) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TEXT or "\x00" in value:
-        raise InvalidInput(f"{name} is a text of 1 to {LONGEST_TEXT} characters.", attr=name)
-    return value
 
 
 def _url(value: str | None) -> str:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from django.db.models import QuerySet
+
+from ntc_payments.models import Payout, Refund
 from ntc_payments.selectors import find_attempt
 from ntc_payments.services.observing import apply_observation
+from ntc_payments.services.paying_out import PAYOUT_CALLS
+from ntc_payments.services.refunding import REFUND_CALLS
 from ntc_payments.types import Observation, Source, Subject
 
 __all__ = ["Known", "apply_known", "find_known"]
+
+_Row = TypeVar("_Row", Refund, Payout)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +48,46 @@ def _apply_to_attempt(known: Known, source: Source) -> None:
     apply_observation(attempt_id=known.pk, observation=known.observation, source=source)
 
 
+def _find_refund(provider: str, observation: Observation) -> Known | None:
+    found = _find(Refund.objects.filter(provider=provider), observation)
+    if found is None:
+        return None
+    return Known(observation=observation, pk=found.pk, payment_id=found.payment_id)
+
+
+def _find_payout(provider: str, observation: Observation) -> Known | None:
+    payouts = Payout.objects.filter(provider=provider).select_related("refund")
+    found = _find(payouts, observation)
+    if found is None:
+        return None
+    refund = getattr(found, "refund", None)
+    payment_id = refund.payment_id if refund else 0
+    return Known(observation=observation, pk=found.pk, payment_id=payment_id)
+
+
+def _find(rows: QuerySet[_Row], observation: Observation) -> _Row | None:
+    """By our reference; by the company's own id only where it names nothing of ours."""
+    if observation.reference:
+        return rows.filter(reference=observation.reference).first()
+    ref = observation.provider_ref
+    return rows.filter(provider_ref=ref).first() if ref else None
+
+
+def _apply_to_refund(known: Known, source: Source) -> None:
+    REFUND_CALLS.apply(known.pk, known.observation, source=source)
+
+
+def _apply_to_payout(known: Known, source: Source) -> None:
+    PAYOUT_CALLS.apply(known.pk, known.observation, source=source)
+
+
 _Find = Callable[[str, Observation], Known | None]
 _Apply = Callable[[Known, Source], Any]
 
 _SUBJECTS: Mapping[Subject, tuple[_Find, _Apply]] = {
     Subject.PAYMENT: (_find_attempt, _apply_to_attempt),
+    Subject.REFUND: (_find_refund, _apply_to_refund),
+    Subject.PAYOUT: (_find_payout, _apply_to_payout),
 }
 
 
