@@ -16,9 +16,9 @@ from ntc_core.testing.plugin import make_user
 from ntc_payments import services
 from ntc_payments.models import Payment
 from ntc_payments.simulator.callbacks import CallbackSender
-from ntc_payments.simulator.faults import FaultDial, Faults
 from ntc_payments.simulator.server import SimulatorServer
 from ntc_payments.simulator.store import Store
+from ntc_payments.simulator.world import World
 from ntc_payments.testing import RunningSimulator
 
 StartPayment = Callable[..., Payment]
@@ -32,9 +32,10 @@ def listening_simulator(*, prompt_seconds: float = 120) -> Iterator[RunningSimul
     """
     api_key, secret = secrets.token_hex(16), secrets.token_hex(32)
     store = Store(":memory:", prompt_seconds=prompt_seconds)
-    dial = FaultDial(Faults())
-    server = SimulatorServer(("127.0.0.1", 0), store=store, dial=dial, api_key=api_key)
-    callbacks = CallbackSender(store=store, dial=dial, secret=secret)
+    environment = {"SIMULATOR_API_KEY": api_key, "SIMULATOR_WEBHOOK_SECRET": secret}
+    world = World(store, environment=environment)
+    server = SimulatorServer(("127.0.0.1", 0), world)
+    callbacks = CallbackSender(world)
     serving = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     serving.start()
     callbacks.start()
@@ -44,7 +45,8 @@ def listening_simulator(*, prompt_seconds: float = 120) -> Iterator[RunningSimul
         "webhook_secret": secret,
         "total_timeout_seconds": 1.0,
     }
-    yield RunningSimulator(options=options, pid=os.getpid())
+    keys = {each.name: dict(each.secrets) for each in world.companies}
+    yield RunningSimulator(options=options, pid=os.getpid(), secrets=keys)
     callbacks.stop()
     server.shutdown()
     serving.join()

@@ -17,7 +17,7 @@ from ntc_core.webhooks.services import replay_event
 from ntc_payments import services
 from ntc_payments.models import Break, LedgerEntry, Payment, PaymentAttempt, PaymentEvent
 from ntc_payments.services.inbox import REMATCH_DELAYS_SECONDS
-from ntc_payments.simulator.callbacks import sign
+from ntc_payments.simulator.companies.pretend import sign
 
 from tests.books import balances, breaks
 

@@ -12,7 +12,7 @@ from ntc_core.money import Money
 from ntc_core.webhooks.types import WebhookRequest
 from ntc_payments.providers.base import PaymentProvider
 from ntc_payments.providers.simulator import SimulatorProvider
-from ntc_payments.simulator.callbacks import sign
+from ntc_payments.simulator.companies.pretend import sign
 from ntc_payments.testing import PaymentProviderSuite
 from ntc_payments.types import (
     AttemptRequest,

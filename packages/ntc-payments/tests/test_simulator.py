@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 import pytest
-from ntc_payments.simulator.callbacks import sign
+from ntc_payments.simulator.companies.pretend import sign
 from ntc_payments.simulator.faults import Faults, InvalidFault
 
 from tests.conftest import listening_simulator

@@ -11,9 +11,11 @@ import threading
 from pathlib import Path
 
 from ntc_payments.simulator.callbacks import CallbackSender
-from ntc_payments.simulator.faults import FaultDial, Faults
+from ntc_payments.simulator.companies.pretend import PretendMoney
+from ntc_payments.simulator.faults import Faults
 from ntc_payments.simulator.server import SimulatorServer
 from ntc_payments.simulator.store import Store
+from ntc_payments.simulator.world import World
 
 __all__ = ["main"]
 
@@ -21,25 +23,19 @@ __all__ = ["main"]
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGTERM or Ctrl-C. Prints the address once it listens."""
     options = _parse(arguments)
-    api_key = os.environ.get("SIMULATOR_API_KEY", "")
-    secret = os.environ.get("SIMULATOR_WEBHOOK_SECRET", "")
-    if not api_key or not secret:
+    missing = [name for name in PretendMoney.keys if not os.environ.get(name)]
+    if missing and not options.print_settings:
         sys.stderr.write(
             "Set SIMULATOR_API_KEY and SIMULATOR_WEBHOOK_SECRET: "
             "the same values that NTC_PAYMENT_PROVIDERS['simulator'] has.\n"
         )
         return 2
-    faults = Faults.parse(json.loads(os.environ.get("SIMULATOR_FAULTS", "{}")))
-    dial = FaultDial(faults)
     store = Store(options.state, prompt_seconds=options.prompt_seconds)
-    server = SimulatorServer(
-        (options.host, options.port),
-        store=store,
-        dial=dial,
-        api_key=api_key,
-        allowed_hosts=options.allow_host,
-    )
-    callbacks = CallbackSender(store=store, dial=dial, secret=secret)
+    world = World(store, environment=os.environ)
+    faults = Faults.parse(json.loads(os.environ.get("SIMULATOR_FAULTS", "{}")))
+    world.companies[0].dial.turn(faults)
+    server = SimulatorServer((options.host, options.port), world, allowed_hosts=options.allow_host)
+    callbacks = CallbackSender(world)
     callbacks.start()
     # shutdown() waits for serve_forever(), so it may not be called from its own thread.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -47,6 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.exit_with_parent:
         threading.Thread(target=_follow_parent, args=(server,), daemon=True).start()
     host, port = server.server_address[:2]
+    if options.print_settings:
+        for name, value in world.settings().items():
+            sys.stdout.write(f"{name}={value}\n")
     sys.stdout.write(f"The pretend company listens on http://{host!s}:{port}\n")
     sys.stdout.flush()
     server.serve_forever(poll_interval=0.1)
@@ -68,6 +67,11 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         default=[],
         metavar="NAME",
         help="a name under which its phone may be reached, besides --host and localhost",
+    )
+    parser.add_argument(
+        "--print-settings",
+        action="store_true",
+        help="print the keys as a .env block, those that were not set invented",
     )
     parser.add_argument(
         "--exit-with-parent", action="store_true", help="end when standard input is closed"

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import logging
 import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from ntc_payments.simulator.faults import FaultDial
-from ntc_payments.simulator.store import Callback, Store
+from ntc_payments.simulator.store import Callback
+from ntc_payments.simulator.world import World
 
-__all__ = ["CallbackSender", "sign"]
+__all__ = ["CallbackSender", "post"]
 
 log = logging.getLogger("ntc_payments.simulator")
 
@@ -22,32 +21,48 @@ _SWEEP_SECONDS = 0.1
 _TIMEOUT_SECONDS = 10.0
 
 
-def sign(secret: str, *, timestamp: str, body: bytes) -> str:
-    """Return the lower-case hex HMAC-SHA256 over `timestamp.body`."""
-    return hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
-
-
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: object, **__: object) -> None:
         return None
 
 
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+    """Send a message; return the status and body of the answer.
+
+    Raises:
+        OSError, ValueError: nobody answered, or the URL cannot be used.
+    """
+    request = urllib.request.Request(  # noqa: S310 - the merchant's own http(s) URL, checked on entry
+        url, data=body, method="POST", headers={"Content-Type": "application/json", **headers}
+    )
+    try:
+        with _OPENER.open(request, timeout=_TIMEOUT_SECONDS) as response:
+            return int(response.status), response.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
 class CallbackSender(threading.Thread):
     """Sends what is due and ends prompts that timed out, until `stop()`."""
 
-    def __init__(self, *, store: Store, dial: FaultDial, secret: str) -> None:
+    def __init__(self, world: World) -> None:
         super().__init__(name="callbacks", daemon=True)
-        self._store = store
-        self._dial = dial
-        self._secret = secret
+        self._world = world
+        self._store = world.store
         self._stopped = threading.Event()
         self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="callback")
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
+        #: Company -> a callback that waits for the next one, for the fault "reorder".
+        self._held: dict[str, Callback] = {}
+        self._held_lock = threading.Lock()
 
     def run(self) -> None:
         """Sweep until stopped."""
         while not self._stopped.wait(_SWEEP_SECONDS):
-            self._store.expire_due()
+            self._world.expire_overdue()
             for callback in self._store.claim_callbacks():
                 self._pool.submit(self._deliver, callback)
 
@@ -58,35 +73,36 @@ class CallbackSender(threading.Thread):
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _deliver(self, callback: Callback) -> None:
-        faults = self._dial.faults
+        faults = self._world.dial_of(callback.company).faults
         time.sleep(faults.callback_delay_seconds)
         if faults.callback == "drop":
             self._store.callback_done(callback, delivered=True)
             return
-        delivered = self._post(callback)
+        held = self._hold(callback) if faults.callback == "reorder" else None
+        if held is callback:
+            return
+        self._send(callback)
         if faults.callback == "duplicate":
             self._post(callback)
-        self._store.callback_done(callback, delivered=delivered)
+        if held is not None:
+            self._send(held)
+
+    def _hold(self, callback: Callback) -> Callback | None:
+        """Keep this one back if none is; else return the one that was."""
+        with self._held_lock:
+            before = self._held.pop(callback.company, None)
+            if before is None:
+                self._held[callback.company] = callback
+                return callback
+            return before
+
+    def _send(self, callback: Callback) -> None:
+        self._store.callback_done(callback, delivered=self._post(callback))
 
     def _post(self, callback: Callback) -> bool:
-        body = callback.body.encode()
-        timestamp = str(int(time.time()))
-        request = urllib.request.Request(  # noqa: S310 - the merchant's own http(s) URL, checked on entry
-            callback.url,
-            data=body,
-            method="POST",
-            headers={
-                "Content-Type": "application/json",
-                "X-Simulator-Timestamp": timestamp,
-                "X-Simulator-Signature": sign(self._secret, timestamp=timestamp, body=body),
-            },
-        )
+        headers = self._world[callback.company].callback_headers(callback)
         try:
-            with self._opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
-                status = int(response.status)
-        except urllib.error.HTTPError as error:
-            with error:
-                status = error.code
+            status, _ = post(callback.url, callback.body.encode(), headers)
         except (OSError, ValueError) as error:
             log.info("callback %s not delivered: %s", callback.id, type(error).__name__)
             return False

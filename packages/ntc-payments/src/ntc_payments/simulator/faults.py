@@ -6,22 +6,35 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
-__all__ = ["FaultDial", "Faults", "InvalidFault"]
+__all__ = ["ACTIONS", "FaultDial", "Faults", "InvalidFault"]
 
+#: What the merchant asks for; each has its own position of the dial.
+ACTIONS = ("start", "query", "payout", "refund", "cancel", "token")
+
+#: `_before`: the company did nothing; `_after`: it did, and the merchant is not told.
+_BROKEN = (
+    "none",
+    "error_before",
+    "error_after",
+    "unavailable",
+    "busy",
+    "busy_bare",
+    "hang_before",
+    "hang_after",
+    "cut_before",
+    "cut_after",
+    "reset_before",
+    "reset_after",
+    "html",
+    "truncated",
+    "drip_headers",
+    "drip_body",
+    "expired_token",
+)
 _CHOICES = {
-    "start": (
-        "none",
-        "error_before",
-        "error_after",
-        "hang_before",
-        "hang_after",
-        "cut_before",
-        "cut_after",
-        "html",
-        "busy",
-    ),
-    "query": ("none", "error", "hang", "not_found", "lie_declined"),
-    "callback": ("none", "drop", "duplicate"),
+    **dict.fromkeys(ACTIONS, _BROKEN),
+    "query": (*_BROKEN, "error", "hang", "not_found", "lie_declined"),
+    "callback": ("none", "drop", "duplicate", "reorder"),
 }
 
 
@@ -31,21 +44,25 @@ class InvalidFault(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Faults:
-    """One position of the dial.
+    """One position of one company's dial.
 
     Attributes:
-        start: what goes wrong with POST /v1/collections; `_before` means that no prompt
-            reaches the phone, `_after` that it does.
-        query: what goes wrong with GET /v1/collections/{reference}.
-        callback: what goes wrong with the next callbacks.
+        start, query, payout, refund, cancel, token: what goes wrong with such calls.
+        callback: what goes wrong with the next callbacks. reorder: each one waits for
+            another, which is sent first.
         delay_seconds: every answer to the merchant waits so long.
         callback_delay_seconds: every callback waits so long.
-        hang_seconds: a hanging call is held so long, then cut.
-        times: how many starts, and how many queries, go wrong; null: all of them.
+        hang_seconds: a hanging call is held so long, then cut; a dripping one sends a byte
+            at a time for so long.
+        times: how many calls of each kind go wrong; null: all of them.
     """
 
     start: str = "none"
     query: str = "none"
+    payout: str = "none"
+    refund: str = "none"
+    cancel: str = "none"
+    token: str = "none"  # noqa: S105 - a position of the dial
     callback: str = "none"
     delay_seconds: float = 0.0
     callback_delay_seconds: float = 0.0
@@ -77,27 +94,27 @@ def _require_number(name: str, value: object) -> None:
 
 
 class FaultDial:
-    """The dial and how often it still bites. Thread-safe."""
+    """One company's dial and how often it still bites. Thread-safe."""
 
-    def __init__(self, faults: Faults) -> None:
+    def __init__(self, faults: Faults | None = None) -> None:
         self._lock = threading.Lock()
-        self.turn(faults)
+        self.turn(faults or Faults())
 
     def turn(self, faults: Faults) -> None:
         """Put the dial to this position."""
         with self._lock:
             self.faults = faults
-            self._left = {"start": faults.times, "query": faults.times}
+            self._left = dict.fromkeys(ACTIONS, faults.times)
 
-    def bite(self, kind: str) -> str:
-        """Return the fault of this start or query, counting it."""
+    def bite(self, action: str) -> str:
+        """Return the fault of this call, counting it; "none" for what has no dial."""
         with self._lock:
-            fault = str(getattr(self.faults, kind))
-            left = self._left[kind]
+            fault = str(getattr(self.faults, action)) if action in ACTIONS else "none"
+            left = self._left.get(action)
             if fault == "none" or left == 0:
                 return "none"
             if left is not None:
-                self._left[kind] = left - 1
+                self._left[action] = left - 1
             return fault
 
     def wire(self) -> dict[str, object]:

@@ -1,47 +1,43 @@
-"""The company's HTTP interface. See docs/providers/simulator.md."""
+"""The HTTP side of the companies: it finds who is asked, and lets the dial go wrong.
+
+What a merchant asks belongs to a company; the phone, the dial and the books are the
+simulator's own. See docs/providers/simulator.md.
+"""
 
 from __future__ import annotations
 
-import hmac
 import json
-import re
 import socket
+import struct
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
-from ntc_payments.simulator.faults import FaultDial, Faults, InvalidFault
-from ntc_payments.simulator.store import Collection, DuplicateReference, Store
+from ntc_payments.simulator.desk import Desk
+from ntc_payments.simulator.exchange import Answer, Refused, Request
+from ntc_payments.simulator.world import World
 
 __all__ = ["SimulatorServer"]
 
 MAX_BODY_BYTES = 64 * 1024
-#: Whole shillings, as mobile money has them.
-MINIMUM_AMOUNT, MAXIMUM_AMOUNT = 100, 5_000_000
-
-_REFERENCE = re.compile(r"[A-Za-z0-9]{1,20}", re.ASCII)
-_PHONE = re.compile(r"255[67][0-9]{8}", re.ASCII)
 _LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+#: Statuses that a company answers with before it has done anything.
+_BEFORE = {
+    "error_before": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "error": HTTPStatus.BAD_GATEWAY,
+    "unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+    "busy": HTTPStatus.TOO_MANY_REQUESTS,
+    "busy_bare": HTTPStatus.TOO_MANY_REQUESTS,
+}
 
 
-class _Refused(Exception):
-    """An answer that is not 2xx."""
-
-    def __init__(self, status: HTTPStatus, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = {"code": code, "message": message}
-
-
-class _Cut(Exception):
-    """The connection ends without an answer."""
-
-
-Answer = tuple[HTTPStatus, Any]
+class _Broken(Exception):
+    """The connection ends in a way of its own; nothing more is sent."""
 
 
 class SimulatorServer(ThreadingHTTPServer):
@@ -55,19 +51,15 @@ class SimulatorServer(ThreadingHTTPServer):
     request_queue_size = 128
 
     def __init__(
-        self,
-        address: tuple[str, int],
-        *,
-        store: Store,
-        dial: FaultDial,
-        api_key: str,
-        allowed_hosts: Iterable[str] = (),
+        self, address: tuple[str, int], world: World, *, allowed_hosts: Iterable[str] = ()
     ) -> None:
-        self.store = store
-        self.dial = dial
-        self.api_key = api_key
+        self.world = world
+        self.desk = Desk(world)
         self.allowed_hosts = _LOCAL_HOSTS | {address[0].lower()} | {*map(str.lower, allowed_hosts)}
         super().__init__(address, _Handler)
+        host, port = self.server_address[:2]
+        for company in world.companies:
+            company.site = f"http://{host!s}:{port}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing about a merchant who hung up first; report anything else."""
@@ -82,139 +74,103 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 30
 
     def do_GET(self) -> None:
-        self._serve("GET")
+        self._serve()
 
     def do_POST(self) -> None:
-        self._serve("POST")
+        self._serve()
 
     def do_PUT(self) -> None:
-        self._serve("PUT")
+        self._serve()
+
+    def do_PATCH(self) -> None:
+        self._serve()
+
+    def do_DELETE(self) -> None:
+        self._serve()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Keep quiet: paths carry references, and tests read the output."""
 
-    def _serve(self, method: str) -> None:
-        path = urlsplit(self.path).path
+    def _serve(self) -> None:
+        fault, dial = "none", None
         try:
-            body = self._read_body()
-            status, answer = self._route(method, path)(body)
-        except _Refused as refused:
-            status, answer = refused.status, refused.body
-        except _Cut:
+            request = Request.of(
+                method=self.command,
+                target=self.path,
+                headers=dict(self.headers.items()),
+                body=self._read_body(),
+            )
+            found = self.server.world.find_route(request.method, request.path)
+            if found is None:
+                answer = self._ask_desk(request)
+            else:
+                company, route, groups, path = found
+                dial = company.dial
+                fault = dial.bite(route.action)
+                self._fail_before(fault, company.internal_error())
+                request = replace(request, path=path, fault=fault)
+                answer = route.handler(request, **groups)
+                if fault == "not_found":
+                    answer = company.not_found()
+                elif fault == "lie_declined":
+                    answer = company.lie(answer)
+                answer = self._fail_after(fault, answer, company.internal_error())
+        except Refused as refused:
+            answer = refused.answer
+        except _Broken:
             self.close_connection = True
+            return
+        if dial is not None:
+            time.sleep(dial.faults.delay_seconds)
+        self._send(answer, fault=fault)
+
+    def _ask_desk(self, request: Request) -> Answer:
+        company = self.server.world.company_at(request.path)
+        if company is not None:
+            raise Refused(
+                HTTPStatus.NOT_FOUND,
+                {"code": "no_such_path", "message": "There is nothing here."},
+            )
+        if request.path != "/health":
+            self._require_known_host()
+        return self.server.desk.serve(request)
+
+    # The dial.
+
+    def _fail_before(self, fault: str, body: Any) -> None:
+        if fault in _BEFORE:
+            headers = {"Retry-After": "1"} if fault in {"busy", "unavailable"} else {}
+            refused = Refused(_BEFORE[fault], body)
+            refused.answer = replace(refused.answer, headers=headers)
+            raise refused
+        if fault in {"hang_before", "cut_before", "reset_before", "hang"}:
+            self._break(fault)
+
+    def _fail_after(self, fault: str, answer: Answer, body: Any) -> Answer:
+        if fault in {"hang_after", "cut_after", "reset_after"}:
+            self._break(fault)
+        if fault == "error_after":
+            return Answer(status=HTTPStatus.INTERNAL_SERVER_ERROR, body=body)
+        if fault == "html":
+            return Answer(body="<html><body>Bad gateway</body></html>")
+        return answer
+
+    def _break(self, fault: str) -> None:
+        if fault.startswith("hang"):
+            time.sleep(self._hang_seconds())
+        if fault.startswith("reset"):
+            # Closed with a reset instead of an end: the merchant's socket gets an error.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+        else:
             # Closed without a byte: the merchant cannot know what happened.
             self.connection.shutdown(socket.SHUT_RDWR)
-            return
-        if path.startswith("/v1/"):
-            time.sleep(self.server.dial.faults.delay_seconds)
-        self._send(status, answer)
+        raise _Broken
 
-    def _route(self, method: str, path: str) -> Callable[[bytes], Answer]:
-        for wanted_method, pattern, name in _ROUTES:
-            found = re.fullmatch(pattern, path)
-            if found and wanted_method == method:
-                if path.startswith("/v1/"):
-                    self._require_key()
-                elif name != "health":
-                    self._require_known_host()
-                handler = getattr(self, name)
-                return lambda body: handler(body, **found.groupdict())
-        raise _Refused(HTTPStatus.NOT_FOUND, "no_such_path", "There is nothing here.")
-
-    # The merchant's side.
-
-    def start_collection(self, body: bytes) -> Answer:
-        order = _read_order(body)
-        fault = self.server.dial.bite("start")
-        self._fail_before(fault)
-        try:
-            collection = self.server.store.create(**order)
-        except DuplicateReference:
-            raise _Refused(
-                HTTPStatus.CONFLICT, "duplicate_reference", "This reference was used before."
-            ) from None
-        return self._fail_after(fault) or (HTTPStatus.CREATED, collection.wire())
-
-    def _fail_before(self, fault: str) -> None:
-        if fault == "busy":
-            raise _Refused(HTTPStatus.TOO_MANY_REQUESTS, "busy", "Not accepted. Send it again.")
-        if fault == "error_before":
-            raise _Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "Something broke.")
-        if fault in {"hang_before", "cut_before"}:
-            self._hang(fault)
-
-    def _fail_after(self, fault: str) -> Answer | None:
-        if fault == "error_after":
-            return HTTPStatus.INTERNAL_SERVER_ERROR, {"code": "internal", "message": "It broke."}
-        if fault == "html":
-            return HTTPStatus.OK, "<html><body>Bad gateway</body></html>"
-        if fault in {"hang_after", "cut_after"}:
-            self._hang(fault)
-        return None
-
-    def _hang(self, fault: str) -> None:
-        if fault.startswith("hang"):
-            time.sleep(self.server.dial.faults.hang_seconds)
-        raise _Cut
-
-    def read_collection(self, _: bytes, *, reference: str) -> Answer:
-        fault = self.server.dial.bite("query")
-        if fault == "error":
-            raise _Refused(HTTPStatus.BAD_GATEWAY, "internal", "Something broke.")
-        if fault == "hang":
-            self._hang(fault)
-        collection = self.server.store.find(reference=reference)
-        if collection is None or fault == "not_found":
-            raise _Refused(HTTPStatus.NOT_FOUND, "not_found", "No collection has this reference.")
-        answer = collection.wire()
-        if fault == "lie_declined":
-            answer["status"] = "DECLINED"
-        return HTTPStatus.OK, answer
-
-    def cancel_collection(self, _: bytes, *, reference: str) -> Answer:
-        return self._settle(self.server.store.find(reference=reference), "CANCELED")
-
-    # The phone's side.
-
-    def list_prompts(self, _: bytes) -> Answer:
-        query = parse_qs(urlsplit(self.path).query)
-        prompts = self.server.store.list_collections(waiting_only="all" not in query)
-        return HTTPStatus.OK, [_prompt(collection) for collection in prompts]
-
-    def answer_prompt(self, _: bytes, *, uid: str, answer: str) -> Answer:
-        status = {"approve": "PAID", "decline": "DECLINED"}[answer]
-        return self._settle(self.server.store.find(uid=uid), status)
-
-    def _settle(self, collection: Collection | None, status: str) -> Answer:
-        if collection is None:
-            raise _Refused(HTTPStatus.NOT_FOUND, "not_found", "There is no such prompt.")
-        if not self.server.store.settle(reference=collection.reference, status=status):
-            raise _Refused(HTTPStatus.CONFLICT, "not_waiting", "This prompt has ended.")
-        settled = self.server.store.find(reference=collection.reference)
-        return HTTPStatus.OK, _prompt(settled or collection)
-
-    # The tester's side.
-
-    def read_faults(self, _: bytes) -> Answer:
-        return HTTPStatus.OK, self.server.dial.wire()
-
-    def turn_faults(self, body: bytes) -> Answer:
-        try:
-            self.server.dial.turn(Faults.parse(_read_object(body)))
-        except InvalidFault as error:
-            raise _Refused(HTTPStatus.BAD_REQUEST, "invalid_fault", str(error)) from error
-        return HTTPStatus.OK, self.server.dial.wire()
-
-    def health(self, _: bytes) -> Answer:
-        return HTTPStatus.OK, {"status": "ok"}
+    def _hang_seconds(self) -> float:
+        return max(company.dial.faults.hang_seconds for company in self.server.world.companies)
 
     # HTTP.
-
-    def _require_key(self) -> None:
-        given = self.headers.get("Authorization", "")
-        expected = f"Bearer {self.server.api_key}"
-        if not hmac.compare_digest(given.encode(), expected.encode()):
-            raise _Refused(HTTPStatus.UNAUTHORIZED, "unauthorized", "The API key is not valid.")
 
     def _require_known_host(self) -> None:
         """Refuse a page of another site: one it sends, or one whose name now leads here."""
@@ -222,50 +178,61 @@ class _Handler(BaseHTTPRequestHandler):
         if (origin := self.headers.get("Origin")) is not None:
             urls.append(origin)
         if not all(_host_of(url) in self.server.allowed_hosts for url in urls):
-            raise _Refused(
+            raise Refused(
                 HTTPStatus.FORBIDDEN,
-                "foreign_host",
-                "Asked under a name that is not ours. Start with --allow-host NAME to add it.",
+                {
+                    "code": "foreign_host",
+                    "message": "Asked under a name that is not ours. "
+                    "Start with --allow-host NAME to add it.",
+                },
             )
 
     def _read_body(self) -> bytes:
         length = self.headers.get("Content-Length") or "0"
         if not length.isdigit() or int(length) > MAX_BODY_BYTES:
             self.close_connection = True
-            raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", "Body too large.")
+            raise Refused(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                {"code": "too_large", "message": "Body too large."},
+            )
         return self.rfile.read(int(length))
 
-    def _send(self, status: HTTPStatus, answer: Any) -> None:
-        is_text = isinstance(answer, str)
-        payload = (answer if is_text else json.dumps(answer)).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "text/html" if is_text else "application/json")
-        self.send_header("Content-Length", str(len(payload)))
-        if status is HTTPStatus.TOO_MANY_REQUESTS:
-            self.send_header("Retry-After", "1")
+    def _send(self, answer: Answer, *, fault: str) -> None:
+        is_text = isinstance(answer.body, str)
+        payload = (answer.body if is_text else json.dumps(answer.body)).encode()
+        headers = {
+            "Content-Type": "text/html; charset=utf-8" if is_text else "application/json",
+            "Content-Length": str(len(payload)),
+            **answer.headers,
+        }
+        if fault == "truncated":
+            payload = payload[: len(payload) // 2]
+            self.close_connection = True
+        if fault in {"drip_headers", "drip_body"}:
+            self._drip(answer.status, headers, payload, from_body=fault == "drip_body")
+            return
+        self.send_response(answer.status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(payload)
 
-
-_ROUTES: tuple[tuple[str, str, str], ...] = (
-    ("POST", r"/v1/collections", "start_collection"),
-    ("GET", r"/v1/collections/(?P<reference>[^/]+)", "read_collection"),
-    ("POST", r"/v1/collections/(?P<reference>[^/]+)/cancel", "cancel_collection"),
-    ("GET", r"/phone/prompts", "list_prompts"),
-    ("POST", r"/phone/prompts/(?P<uid>[^/]+)/(?P<answer>approve|decline)", "answer_prompt"),
-    ("GET", r"/faults", "read_faults"),
-    ("PUT", r"/faults", "turn_faults"),
-    ("GET", r"/health", "health"),
-)
-
-
-def _prompt(collection: Collection) -> dict[str, object]:
-    return collection.wire() | {
-        "uid": collection.uid,
-        "description": collection.description,
-        "created_at": collection.created_at,
-        "expires_at": collection.expires_at,
-    }
+    def _drip(
+        self, status: int, headers: Mapping[str, str], payload: bytes, *, from_body: bool
+    ) -> None:
+        """Send a byte at a time, each just before a read would time out."""
+        head = f"HTTP/1.1 {int(status)} OK\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n"
+        data = head.encode() + payload
+        at_once = len(head) if from_body else 0
+        self.wfile.write(data[:at_once])
+        rest = data[at_once:]
+        pause = self._hang_seconds() / max(1, len(rest))
+        for place in range(len(rest)):
+            time.sleep(pause)
+            self.wfile.write(rest[place : place + 1])
+            self.wfile.flush()
+        self.close_connection = True
 
 
 def _host_of(url: str) -> str:
@@ -273,43 +240,3 @@ def _host_of(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
-
-
-def _read_object(body: bytes) -> dict[str, Any]:
-    try:
-        values = json.loads(body)
-    except ValueError:
-        values = None
-    if not isinstance(values, dict):
-        raise _Refused(HTTPStatus.BAD_REQUEST, "invalid_body", "Expected a JSON object.")
-    return values
-
-
-def _read_order(body: bytes) -> dict[str, Any]:
-    order = _read_object(body)
-    reference, amount = order.get("reference"), order.get("amount")
-    currency, phone = order.get("currency"), order.get("phone")
-    callback_url = order.get("callback_url", "")
-    is_whole = isinstance(amount, int) and not isinstance(amount, bool)
-    if not isinstance(reference, str) or not _REFERENCE.fullmatch(reference):
-        _refuse("reference", "1 to 20 letters and digits")
-    if currency != "TZS":
-        _refuse("currency", "TZS")
-    if not is_whole or not MINIMUM_AMOUNT <= amount <= MAXIMUM_AMOUNT:  # type: ignore[operator]  # is_whole
-        _refuse("amount", f"whole shillings from {MINIMUM_AMOUNT} to {MAXIMUM_AMOUNT}")
-    if not isinstance(phone, str) or not _PHONE.fullmatch(phone):
-        _refuse("phone", "a Tanzanian mobile number as 255 and 9 digits")
-    if not isinstance(callback_url, str) or not re.match(r"(https?://|$)", callback_url):
-        _refuse("callback_url", "an http or https URL, or nothing")
-    return {
-        "reference": reference,
-        "amount": amount,
-        "currency": currency,
-        "phone": phone,
-        "description": str(order.get("description", ""))[:100],
-        "callback_url": callback_url,
-    }
-
-
-def _refuse(name: str, expected: str) -> None:
-    raise _Refused(HTTPStatus.BAD_REQUEST, f"invalid_{name}", f"{name} must be {expected}.")

@@ -1,32 +1,39 @@
-"""The company's books: one SQLite file, so that a restart forgets nothing."""
+"""The companies' books: one SQLite file, so that a restart forgets nothing."""
 
 from __future__ import annotations
 
 import json
-import secrets
 import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-__all__ = ["Callback", "Collection", "DuplicateReference", "Store"]
+__all__ = ["Callback", "Draft", "DuplicateReference", "Movement", "Store"]
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS collection (
-    reference TEXT PRIMARY KEY, uid TEXT UNIQUE NOT NULL, transaction_id TEXT UNIQUE NOT NULL,
-    amount INTEGER NOT NULL, currency TEXT NOT NULL, phone TEXT NOT NULL,
-    description TEXT NOT NULL, status TEXT NOT NULL, callback_url TEXT NOT NULL,
-    created_at REAL NOT NULL, expires_at REAL NOT NULL, updated_at REAL NOT NULL
+CREATE TABLE IF NOT EXISTS movement (
+    uid TEXT PRIMARY KEY, company TEXT NOT NULL, kind TEXT NOT NULL, reference TEXT NOT NULL,
+    company_ref TEXT NOT NULL, amount_minor INTEGER NOT NULL, currency TEXT NOT NULL,
+    phone TEXT NOT NULL, description TEXT NOT NULL, status TEXT NOT NULL,
+    fee_minor INTEGER NOT NULL, is_shown INTEGER NOT NULL, prompts INTEGER NOT NULL,
+    callback_url TEXT NOT NULL, details TEXT NOT NULL,
+    created_at REAL NOT NULL, expires_at REAL NOT NULL, updated_at REAL NOT NULL,
+    UNIQUE (company, kind, reference)
 );
+CREATE INDEX IF NOT EXISTS movement_company_ref ON movement (company, company_ref);
 CREATE TABLE IF NOT EXISTS callback (
-    id INTEGER PRIMARY KEY, url TEXT NOT NULL, body TEXT NOT NULL,
-    attempts INTEGER NOT NULL, next_at REAL, delivered_at REAL
+    id INTEGER PRIMARY KEY, company TEXT NOT NULL, url TEXT NOT NULL, body TEXT NOT NULL,
+    event_id TEXT NOT NULL, attempts INTEGER NOT NULL, next_at REAL, delivered_at REAL
 );
 CREATE INDEX IF NOT EXISTS callback_due ON callback (next_at);
+CREATE TABLE IF NOT EXISTS value (
+    company TEXT NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (company, name)
+);
 """
 
 #: A callback that nobody takes is given up after about a day.
@@ -34,46 +41,70 @@ RETRY_DELAYS_SECONDS = (1, 2, 5, 10, 30, 60, 300, 900, 3600, 3600 * 6, 3600 * 12
 
 
 class DuplicateReference(Exception):
-    """A collection with this reference exists; a company never makes a second one."""
+    """A movement of that kind with this reference exists; a company never makes a second one."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Collection:
-    """One request for money from one phone."""
+class Movement:
+    """Money that a company was asked to move: a collection, a refund or a payout.
 
+    Attributes:
+        kind: "collection", "refund" or "payout".
+        reference: the merchant's. company_ref: the company's own id.
+        status: PENDING, PAID, DECLINED, EXPIRED, CANCELED, FAILED or RETURNED.
+        is_shown: it waits on a phone or a page for the payer.
+        prompts: how often it was put there: more than once is a mistake of the merchant.
+        details: what only this company knows of it.
+    """
+
+    company: str
+    kind: str
     reference: str
-    uid: str
-    transaction_id: str
-    amount: int
+    company_ref: str
+    amount_minor: int
     currency: str
-    phone: str
-    description: str
-    status: str
-    callback_url: str
-    created_at: float
-    expires_at: float
-    updated_at: float
+    phone: str = ""
+    description: str = ""
+    status: str = "PENDING"
+    fee_minor: int = 0
+    is_shown: bool = True
+    prompts: int = 1
+    callback_url: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    uid: str = field(default_factory=lambda: str(uuid.uuid4()))
+    created_at: float = field(default_factory=time.time)
+    expires_at: float = 0.0
+    updated_at: float = 0.0
 
-    def wire(self) -> dict[str, object]:
-        """Return what the merchant is told."""
-        return {
-            "reference": self.reference,
-            "transaction_id": self.transaction_id,
-            "amount": self.amount,
-            "currency": self.currency,
-            "phone": self.phone,
-            "status": self.status,
-        }
+    @property
+    def is_waiting(self) -> bool:
+        """Tell whether its end is still to come."""
+        return self.status == "PENDING"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A message that the merchant must be told. `event_id`: the same on every try."""
+
+    url: str
+    body: str
+    event_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Callback:
-    """A message that the merchant must be told."""
+    """A message on its way."""
 
     id: int
+    company: str
     url: str
     body: str
+    event_id: str
     attempts: int
+
+
+#: Makes the messages about a movement that has just changed.
+Tell = Callable[[Movement], Sequence[Draft]]
 
 
 class Store:
@@ -93,95 +124,88 @@ class Store:
         with self._lock:
             self._database.close()
 
-    def create(
-        self,
-        *,
-        reference: str,
-        amount: int,
-        currency: str,
-        phone: str,
-        description: str,
-        callback_url: str,
-    ) -> Collection:
-        """Put a prompt on the phone.
+    def add(self, movement: Movement) -> Movement:
+        """Write a movement; without an end of its own it lives as long as a prompt.
 
         Raises:
-            DuplicateReference: the reference was used before.
+            DuplicateReference: the company knows that reference for this kind.
         """
         now = time.time()
-        collection = Collection(
-            reference=reference,
-            uid=str(uuid.uuid4()),
-            transaction_id=f"SIM{secrets.token_hex(6).upper()}",
-            amount=amount,
-            currency=currency,
-            phone=phone,
-            description=description,
-            status="PENDING",
-            callback_url=callback_url,
-            created_at=now,
-            expires_at=now + self.prompt_seconds,
+        movement = replace(
+            movement,
             updated_at=now,
+            expires_at=movement.expires_at or now + self.prompt_seconds,
         )
-        values = asdict(collection)
+        values = asdict(movement) | {"details": json.dumps(dict(movement.details))}
         names = ", ".join(values)
         marks = ", ".join(f":{name}" for name in values)
-        statement = f"INSERT INTO collection ({names}) VALUES ({marks})"  # noqa: S608 - our field names
+        statement = f"INSERT INTO movement ({names}) VALUES ({marks})"  # noqa: S608 - our field names
         with self._transaction() as database:
             try:
                 database.execute(statement, values)
             except sqlite3.IntegrityError as error:
-                raise DuplicateReference(reference) from error
-        return collection
+                raise DuplicateReference(movement.reference) from error
+        return movement
 
-    def find(self, *, reference: str = "", uid: str = "") -> Collection | None:
-        """Return the collection of that reference or prompt uid, or None."""
-        self.expire_due()
-        with self._transaction() as database:
-            row = database.execute(
-                "SELECT * FROM collection WHERE reference = ? OR uid = ?", (reference, uid)
-            ).fetchone()
-        return Collection(**dict(row)) if row else None
+    def find(self, **which: str) -> Movement | None:
+        """Return the newest movement with these values, or None."""
+        found = self.list_movements(limit=1, **which)
+        return found[0] if found else None
 
-    def list_collections(self, *, waiting_only: bool) -> list[Collection]:
-        """Return the prompts, newest first."""
-        self.expire_due()
+    def list_movements(self, *, limit: int = 500, **which: Any) -> list[Movement]:
+        """Return the movements with these values, newest first."""
+        wanted = " AND ".join(f"{name} = :{name}" for name in which) or "1"
         with self._transaction() as database:
             rows = database.execute(
-                "SELECT * FROM collection WHERE ? = 0 OR status = 'PENDING'"
-                " ORDER BY created_at DESC LIMIT 500",
-                (int(waiting_only),),
+                f"SELECT * FROM movement WHERE {wanted} ORDER BY created_at DESC LIMIT {limit:d}",  # noqa: S608 - our column names
+                which,
             ).fetchall()
-        return [Collection(**dict(row)) for row in rows]
+        return [_movement(row) for row in rows]
 
-    def settle(self, *, reference: str, status: str) -> bool:
-        """Move a waiting prompt to `status` and queue its callback; False if it had ended."""
-        now = time.time()
+    def change(
+        self,
+        uid: str,
+        *,
+        allowed: Sequence[str] = ("PENDING",),
+        tell: Tell | None = None,
+        details: Mapping[str, Any] | None = None,
+        **changes: Any,
+    ) -> Movement | None:
+        """Change a movement in one of the `allowed` statuses, and queue what is to be told.
+
+        Returns:
+            The movement as it is now, or None where it was in another status.
+        """
         with self._transaction() as database:
+            row = database.execute("SELECT * FROM movement WHERE uid = ?", (uid,)).fetchone()
+            if row is None or row["status"] not in allowed:
+                return None
+            changes["details"] = json.dumps({**json.loads(row["details"]), **(details or {})})
+            changes["updated_at"] = time.time()
+            names = ", ".join(f"{name} = :{name}" for name in changes)
             row = database.execute(
-                "UPDATE collection SET status = ?, updated_at = ?"
-                " WHERE reference = ? AND status = 'PENDING' RETURNING *",
-                (status, now, reference),
+                f"UPDATE movement SET {names} WHERE uid = :uid RETURNING *",  # noqa: S608 - our field names
+                {**changes, "uid": uid},
             ).fetchone()
-            if row is None:
-                return False
-            collection = Collection(**dict(row))
-            if collection.callback_url:
-                database.execute(
-                    "INSERT INTO callback (url, body, attempts, next_at) VALUES (?, ?, 0, ?)",
-                    (collection.callback_url, _callback_body(collection), now),
-                )
-        return True
+            movement = _movement(row)
+            for draft in tell(movement) if tell else ():
+                self._queue(database, movement.company, draft)
+        return movement
 
-    def expire_due(self) -> None:
-        """End the prompts that nobody answered in time."""
+    def queue(self, company: str, draft: Draft) -> None:
+        """Have something told that follows no change."""
+        with self._transaction() as database:
+            self._queue(database, company, draft)
+
+    def list_overdue(self) -> list[Movement]:
+        """Return the collections that nobody answered in time."""
         with self._transaction() as database:
             rows = database.execute(
-                "SELECT reference FROM collection WHERE status = 'PENDING' AND expires_at <= ?",
+                "SELECT * FROM movement WHERE status = 'PENDING' AND kind = 'collection'"
+                " AND expires_at <= ?",
                 (time.time(),),
             ).fetchall()
-        for row in rows:
-            self.settle(reference=row["reference"], status="EXPIRED")
+        return [_movement(row) for row in rows]
 
     def claim_callbacks(self, *, lease_seconds: float = 30) -> list[Callback]:
         """Return the callbacks that are due; a lost one comes back after the lease."""
@@ -190,7 +214,7 @@ class Store:
             rows = database.execute(
                 "UPDATE callback SET next_at = ?, attempts = attempts + 1"
                 " WHERE id IN (SELECT id FROM callback WHERE next_at <= ? ORDER BY id LIMIT 32)"
-                " RETURNING id, url, body, attempts",
+                " RETURNING id, company, url, body, event_id, attempts",
                 (now + lease_seconds, now),
             ).fetchall()
         return [Callback(**dict(row)) for row in rows]
@@ -206,9 +230,36 @@ class Store:
                 (None, now, callback.id) if delivered else (next_at, None, callback.id),
             )
 
+    def keep(self, company: str, name: str, value: Any) -> None:
+        """Remember a value of a company: a token, where its callbacks go."""
+        with self._transaction() as database:
+            database.execute(
+                "INSERT INTO value VALUES (?, ?, ?)"
+                " ON CONFLICT (company, name) DO UPDATE SET text = excluded.text",
+                (company, name, json.dumps(value)),
+            )
+
+    def recall(self, company: str, name: str) -> Any:
+        """Return what was kept, or None."""
+        with self._transaction() as database:
+            row = database.execute(
+                "SELECT text FROM value WHERE company = ? AND name = ?", (company, name)
+            ).fetchone()
+        return json.loads(row["text"]) if row else None
+
+    def _queue(self, database: sqlite3.Connection, company: str, draft: Draft) -> None:
+        database.execute(
+            "INSERT INTO callback (company, url, body, event_id, attempts, next_at)"
+            " VALUES (?, ?, ?, ?, 0, ?)",
+            (company, draft.url, draft.body, draft.event_id, time.time()),
+        )
+
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
+            if self._database.in_transaction:
+                yield self._database
+                return
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield self._database
@@ -218,11 +269,8 @@ class Store:
             self._database.execute("COMMIT")
 
 
-def _callback_body(collection: Collection) -> str:
-    event: Mapping[str, object] = {
-        "id": str(uuid.uuid4()),
-        "type": f"collection.{collection.status.lower()}",
-        "created_at": collection.updated_at,
-        "data": collection.wire(),
-    }
-    return json.dumps(event, separators=(",", ":"))
+def _movement(row: sqlite3.Row) -> Movement:
+    values = dict(row)
+    return Movement(
+        **values | {"details": json.loads(values["details"]), "is_shown": bool(values["is_shown"])}
+    )

@@ -13,11 +13,13 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ntc_payments.simulator.companies import COMPANIES
 
 __all__ = ["RunningSimulator", "running_simulator", "simulator"]
 
@@ -29,11 +31,40 @@ class RunningSimulator:
     #: What NTC_PAYMENT_PROVIDERS["simulator"] needs to talk to it.
     options: dict[str, Any]
     pid: int
+    #: Company -> its keys, by the names of the provider's options.
+    secrets: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def base_url(self) -> str:
         """Where it listens."""
         return str(self.options["base_url"])
+
+    def options_of(self, company: str, *, callback_url: str = "", **options: Any) -> dict[str, Any]:
+        """Return what NTC_PAYMENT_PROVIDERS[company] needs to talk to that company here.
+
+        Args:
+            callback_url: where it tells what happened; empty: nowhere, poll it.
+            options: more options of the provider, such as `total_timeout_seconds`.
+        """
+        played = next(each for each in COMPANIES if each.name == company)
+        urls = dict.fromkeys(played.url_options, f"{self.base_url}{played.prefix}")
+        told: dict[str, Any] = {}
+        if callback_url and not played.is_told_callback_url:
+            self._call("PUT", "/callbacks", {company: callback_url})
+        elif callback_url:
+            told = {"callback_url": callback_url}
+        return {**urls, **self.secrets[company], **told, **options}
+
+    def books(self) -> dict[str, Any]:
+        """Return company -> `money` (currency -> sums in minor units) and `prompts`."""
+        books: dict[str, Any] = self._call("GET", "/books")
+        return books
+
+    def pay_bill(self, *, company: str, number: str, amount: int) -> dict[str, Any]:
+        """Pay on a control number, in major units, as a payer does without a prompt."""
+        body = {"company": company, "number": number, "amount": amount}
+        prompt: dict[str, Any] = self._call("POST", "/phone/pay", body)
+        return prompt
 
     def prompts(self, *, waiting_only: bool = True) -> list[dict[str, Any]]:
         """Return the prompts on all phones, newest first."""
@@ -55,7 +86,11 @@ class RunningSimulator:
         return self._answer(reference, "decline")
 
     def turn_dial(self, **faults: Any) -> None:
-        """Set the faults; what is left out is off. See docs/providers/simulator.md."""
+        """Set the faults; what is left out is off. See docs/providers/simulator.md.
+
+        Args:
+            faults: with `company`, of that one; without, of Pretend Money.
+        """
         self._call("PUT", "/faults", faults)
 
     def _answer(self, reference: str, answer: str) -> dict[str, Any]:
@@ -92,7 +127,9 @@ def running_simulator(
         port, state: to start the same company again after a stop.
         options: more options of the provider, such as `total_timeout_seconds`.
     """
-    api_key, secret = secrets.token_hex(16), secrets.token_hex(32)
+    invented = {
+        variable: secrets.token_hex(24) for company in COMPANIES for variable in company.keys
+    }
     with tempfile.TemporaryDirectory(prefix="ntc-simulator-") as folder:
         process = subprocess.Popen(  # noqa: S603 - our own module
             [
@@ -100,19 +137,23 @@ def running_simulator(
                 *("--port", str(port), "--prompt-seconds", str(prompt_seconds)),
                 *("--state", str(state or Path(folder) / "simulator.sqlite3")),
             ],
-            env={**os.environ, "SIMULATOR_API_KEY": api_key, "SIMULATOR_WEBHOOK_SECRET": secret},
+            env={**os.environ, **invented},
             stdout=subprocess.PIPE,
             text=True,
         )
         try:
+            base_url = _wait_for_address(process)
+            keys = {
+                company.name: {option: invented[name] for name, option in company.keys.items()}
+                for company in COMPANIES
+            }
             provider_options = {
-                "base_url": _wait_for_address(process),
-                "api_key": api_key,
-                "webhook_secret": secret,
+                "base_url": base_url,
+                **keys["simulator"],
                 "callback_url": callback_url,
                 **options,
             }
-            yield RunningSimulator(options=provider_options, pid=process.pid)
+            yield RunningSimulator(options=provider_options, pid=process.pid, secrets=keys)
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
