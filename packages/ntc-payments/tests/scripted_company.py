@@ -87,7 +87,7 @@ def scripted_company() -> Iterator[ScriptedCompany]:
             with contextlib.suppress(ConnectionError):  # the caller gave up
                 self.wfile.write(body)
 
-        do_GET = do_POST = do_PATCH = _serve  # noqa: N815 - the names that http.server calls
+        do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815 - the names that http.server calls
 
         def log_message(self, *_: Any) -> None:
             pass

@@ -99,7 +99,7 @@ REQUIRED = {
     "POLAR_WEBHOOK_SECRETS": "whsec_c2VjcmV0",
     "POLAR_PRODUCT_ID": "01999999-9999-7999-8999-999999999999",
 }
-COMPANIES = ("clickpesa", "beem", "polar")
+COMPANIES = ("selcom", "clickpesa", "beem", "polar")
 
 
 class Listening(Environment):
@@ -147,12 +147,12 @@ def test_every_variable_of_a_company_is_in_the_example():
 
     listed = {line.partition("=")[0] for line in example.splitlines() if "=" in line}
 
-    assert set(REQUIRED) - {name for name in REQUIRED if name.startswith("SELCOM")} <= env.asked
+    assert set(REQUIRED) <= env.asked
     assert env.asked <= listed, sorted(env.asked - listed)
 
 
 @pytest.mark.usefixtures("_companies")
-@pytest.mark.parametrize("variable", [name for name in REQUIRED if not name.startswith("SELCOM")])
+@pytest.mark.parametrize("variable", REQUIRED)
 def test_a_missing_key_names_itself(monkeypatch, variable):
     monkeypatch.delenv(variable)
 
@@ -164,6 +164,7 @@ def test_a_missing_key_names_itself(monkeypatch, variable):
 def test_development_never_talks_to_where_money_moves(monkeypatch):
     """Most of these companies have no sandbox."""
     simulated = {
+        "SELCOM_BASE_URL": "http://127.0.0.1:8001/selcom",
         "CLICKPESA_BASE_URL": "http://127.0.0.1:8001/clickpesa",
         "BEEM_CHECKOUT_BASE_URL": "http://127.0.0.1:8001/beem",
         "BEEM_BALANCE_BASE_URL": "http://127.0.0.1:8001/beem",

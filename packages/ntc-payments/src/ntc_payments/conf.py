@@ -16,6 +16,7 @@ KNOWN_PROVIDERS: Mapping[str, str] = {
     "beem": "ntc_payments.providers.beem.BeemProvider",
     "clickpesa": "ntc_payments.providers.clickpesa.ClickPesaProvider",
     "polar": "ntc_payments.providers.polar.PolarProvider",
+    "selcom": "ntc_payments.providers.selcom.SelcomProvider",
     "simulator": "ntc_payments.providers.simulator.SimulatorProvider",
 }
 
