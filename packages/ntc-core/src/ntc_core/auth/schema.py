@@ -36,7 +36,7 @@ class JWTScheme(OpenApiAuthenticationExtension):
             by_cookie["csrfHeader"] = []
         return [{"bearer": []}, by_cookie]
 
-    def get_security_definition(self, auto_schema: Any) -> list[dict[str, Any]]:  # noqa: ARG002
+    def get_security_definition(self, auto_schema: Any) -> list[dict[str, Any]]:  # noqa: ARG002 - its signature
         return [
             {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
             {"type": "apiKey", "in": "cookie", "name": cookie_name("access")},
