@@ -55,17 +55,17 @@ def has_header(request: HttpRequest | Request) -> bool:
 
 
 def access_cookie(request: HttpRequest | Request) -> str:
-    """Return the access token of the browser, or ""."""
+    """Return the access token of the browser, or ""; always "" beside an Authorization header."""
     return _read(request, "access")
 
 
 def refresh_cookie(request: HttpRequest | Request) -> str:
-    """Return the refresh token of the browser, or ""."""
+    """Return the refresh token of the browser, or ""; always "" beside an Authorization header."""
     return _read(request, "refresh")
 
 
 def csrf_cookie(request: HttpRequest | Request) -> str:
-    """Return the CSRF token of the browser, or ""."""
+    """Return the CSRF token of the browser, or ""; always "" beside an Authorization header."""
     return _read(request, "csrf")
 
 
@@ -88,6 +88,8 @@ def clear_cookies(response: HttpResponseBase) -> None:
 
 
 def _read(request: HttpRequest | Request, kind: str) -> str:
+    if has_header(request):
+        return ""
     name = cookie_name(kind)
     parts = request.META.get("HTTP_COOKIE", "").split(";")
     if [part.partition("=")[0].strip() for part in parts if "=" in part].count(name) > 1:

@@ -14,7 +14,6 @@ from ntc_core.auth.cookies import (
     access_cookie,
     clear_cookies,
     csrf_cookie,
-    has_header,
     refresh_cookie,
     set_cookies,
 )
@@ -42,7 +41,7 @@ class Presented:
 
 def uses_cookies(request: Request) -> bool:
     """Tell whether the caller is known by cookies alone."""
-    return not has_header(request) and bool(access_cookie(request) or refresh_cookie(request))
+    return bool(access_cookie(request) or refresh_cookie(request))
 
 
 def find_presented(request: Request, *, in_body: str | None) -> Presented | None:
@@ -54,7 +53,7 @@ def find_presented(request: Request, *, in_body: str | None) -> Presented | None
     """
     if in_body is not None:
         return Presented(refresh=in_body)
-    cookie = "" if has_header(request) else refresh_cookie(request)
+    cookie = refresh_cookie(request)
     if not cookie:
         return None
     require_our_page(request, strict=True)
