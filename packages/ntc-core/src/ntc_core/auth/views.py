@@ -18,13 +18,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ntc_core.auth import services
-from ntc_core.auth.cookies import (
-    access_cookie,
-    csrf_cookie,
-    has_header,
-    refresh_cookie,
-    set_csrf_cookie,
-)
+from ntc_core.auth.cookies import access_cookie, csrf_cookie, refresh_cookie, set_csrf_cookie
 from ntc_core.auth.csrf import is_csrf_token, new_csrf_token, require_header, require_our_page
 from ntc_core.auth.errors import CsrfFailed, TokenInvalid
 from ntc_core.auth.models import AuthSession, EndReason
@@ -102,10 +96,8 @@ class LoginView(PublicView):
         csrf_token = ""
         if in_cookies:
             csrf_token = new_csrf_token(signed_in.session.uid)
-            # A call with the header is no browser's own; its cookies are not looked at.
-            before = "" if has_header(request) else refresh_cookie(request)
             with contextlib.suppress(TokenInvalid):
-                services.sign_out(refresh_token=before, reason=EndReason.REPLACED)
+                services.sign_out(refresh_token=refresh_cookie(request), reason=EndReason.REPLACED)
         return answer_tokens(
             signed_in, output=SignedInOutput, csrf_token=csrf_token, message="Signed in."
         )
