@@ -21,10 +21,12 @@ __all__ = [
     "CallHandle",
     "Capabilities",
     "Claim",
+    "DuplicatePolicy",
     "FailureCode",
     "Inquiry",
     "InquiryReply",
     "InquiryVerdict",
+    "LateSuccessPolicy",
     "Limit",
     "Observation",
     "Payer",
@@ -153,6 +155,21 @@ class FailureCode(StrEnum):
     OTHER = "other"
 
 
+class LateSuccessPolicy(StrEnum):
+    """What becomes of money for a payment that we no longer wait for."""
+
+    ACCEPT = "accept"
+    AUTO_REFUND = "auto_refund"
+    HOLD = "hold"
+
+
+class DuplicatePolicy(StrEnum):
+    """What becomes of a second charge."""
+
+    HOLD = "hold"
+    AUTO_REFUND = "auto_refund"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Limit:
     """The smallest and largest amount of one currency that a provider takes."""
@@ -182,8 +199,6 @@ class Capabilities:
         can_refund: the company gives money back by API, in parts too.
         signs_webhooks: its webhooks carry a proof. Otherwise its path must carry the secret
             suffix, and `open_webhook()` refuses what only a proof could tell.
-        answers_inquiries: before a payer confirms, the company asks us whether a number can
-            be paid; see `open_inquiry()`.
         payout_methods: where it can pay out to; empty: nowhere.
         payout_limits: currency -> limit of one payout.
         has_balance, has_statement: it tells them by API.
@@ -200,7 +215,6 @@ class Capabilities:
     can_cancel: bool = False
     can_refund: bool = False
     signs_webhooks: bool = True
-    answers_inquiries: bool = False
     payout_methods: tuple[PayoutMethod, ...] = ()
     payout_currencies: tuple[str, ...] = ()
     payout_limits: Mapping[str, Limit] = field(default_factory=dict)
