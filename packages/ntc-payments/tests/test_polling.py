@@ -149,6 +149,35 @@ def test_company_that_cannot_be_asked_never_is(start, settings, status):
     assert not PaymentEvent.objects.filter(source="poll").exists()
 
 
+def test_number_that_can_still_be_paid_is_no_break(start, settings):
+    """However long ago the company gave it."""
+    settings.NTC_PAYMENT_PROVIDERS = {"told": {"class": "tests.companies.TellingProvider"}}
+    attempt = start(method="control_number").attempts.get()
+    run_due_jobs()
+    age(attempt, 87 * 3600)
+
+    services.poll_due()
+
+    assert not Break.objects.exists()
+
+
+def test_company_that_cannot_be_asked_is_not_asked_about_a_known_reference(start, settings):
+    """Its webhook will tell, or nobody."""
+    settings.NTC_PAYMENT_PROVIDERS = {
+        "told": {
+            "class": "tests.companies.TellingProvider",
+            "can_query": False,
+            "outcome": {"result": "duplicate"},
+        }
+    }
+    payment = start(method="control_number")
+
+    run_due_jobs()
+
+    attempt = payment.attempts.get()
+    assert (attempt.status, attempt.next_poll_at) == ("unknown", None)
+
+
 def test_queries_that_were_planned_end_when_the_company_cannot_be_asked_any_more(start, settings):
     """An option was switched off while they waited."""
     told = {"class": "tests.companies.TellingProvider"}
