@@ -11,7 +11,7 @@ from ntc_core.outbox.services import run_due_jobs
 from ntc_core.testing import assert_error, assert_success
 from ntc_core.testing.plugin import make_user
 from ntc_payments import services
-from ntc_payments.models import PaymentAttempt
+from ntc_payments.models import Payment
 from ntc_payments.serializers import PaymentOutput
 from ntc_payments.types import Claim, FailureCode, Observation, Source
 
@@ -80,6 +80,7 @@ def test_payment_tells_the_payer_what_to_do(client, start, user):
         "type": "approve_on_phone",
         "message": "A request for TZS 15,000 appears on +2557****678. Approve it with your PIN.",
         "url": None,
+        "payer_code": None,
     }
     assert "id" not in data
 
@@ -107,17 +108,36 @@ def test_next_action_follows_the_status(start, attempt_status, payment_status, t
 
 
 def test_next_action_of_a_page_is_its_link(start, settings):
-    """Open it; a control number without a page only waits."""
+    """Open it, also where the method is a control number and the company gives a page."""
     settings.NTC_PAYMENT_PROVIDERS = {"hosted": {"class": "tests.companies.HostedProvider"}}
-    page = start(method="hosted_checkout")
-    number = start(method="control_number")
+    payments = [start(method=method) for method in ("hosted_checkout", "control_number")]
     run_due_jobs()
-    PaymentAttempt.objects.filter(payment=number).update(checkout_url="")
-    page.refresh_from_db()
-    number.refresh_from_db()
 
-    assert PaymentOutput(page).data["next_action"]["url"] == "https://pay.example/1"
-    assert PaymentOutput(number).data["next_action"]["type"] == "wait"
+    for payment in payments:
+        payment.refresh_from_db()
+        action = PaymentOutput(payment).data["next_action"]
+        assert (action["type"], action["url"]) == ("open_url", "https://pay.example/1")
+
+
+@pytest.mark.parametrize("payer_code", ["991122334455", ""])
+def test_next_action_of_a_control_number_is_the_number(start, settings, payer_code):
+    """The company's, or our reference where the payer types that."""
+    settings.NTC_PAYMENT_PROVIDERS = {
+        "told": {"class": "tests.companies.TellingProvider", "outcome": {"payer_code": payer_code}}
+    }
+    payment = start(method="control_number")
+    assert PaymentOutput(payment).data["next_action"]["type"] == "wait"
+
+    run_due_jobs()
+
+    payment = Payment.objects.get()
+    number = payer_code or payment.attempts.get().reference
+    assert PaymentOutput(payment).data["next_action"] == {
+        "type": "pay_control_number",
+        "message": f"Pay TZS 15,000 on the control number {number}.",
+        "url": None,
+        "payer_code": number,
+    }
 
 
 def test_succeeded_payment_says_thank_you(client, start, user, simulator):

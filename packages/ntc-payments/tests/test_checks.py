@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 from django.core.checks import run_checks
-from ntc_payments.checks import check_expiry, check_providers
+from ntc_payments.checks import (
+    check_expiry,
+    check_payer_details,
+    check_policies,
+    check_providers,
+)
 from ntc_payments.providers.base import PaymentProvider
 from ntc_payments.types import CallHandle
 
@@ -67,3 +72,28 @@ def test_provider_without_cancel_says_so():
     """Nobody calls it without looking at `can_cancel` first."""
     with pytest.raises(NotImplementedError, match="hosted"):
         PaymentProvider.cancel(HostedProvider(), CallHandle(reference="P1"))
+
+
+@pytest.mark.parametrize("name", ["LATE_SUCCESS", "DUPLICATE"])
+def test_policy_that_is_none_is_named(settings, name):
+    """Also inside a dict; the words that exist are listed."""
+    setattr(settings, f"NTC_PAYMENT_{name}_POLICY", "auto_refund")
+    assert check_policies() == []
+
+    for value in ("keep", {"ticket": "hold", "plan": "keep"}):
+        setattr(settings, f"NTC_PAYMENT_{name}_POLICY", value)
+        [error] = check_policies()
+        assert error.id == "ntc_payments.E004"
+        assert f"NTC_PAYMENT_{name}_POLICY has the policy 'keep'" in error.msg
+        assert "hold" in error.msg
+
+
+@pytest.mark.parametrize("path", ["nowhere.at_all", "tests.settings.SECRET_KEY"])
+def test_payer_details_must_be_a_function(settings, path):
+    """Otherwise the first attempt would be the one to find out."""
+    assert check_payer_details() == []
+    settings.NTC_PAYMENT_PAYER_DETAILS = path
+
+    [error] = check_payer_details()
+
+    assert error.id == "ntc_payments.E005"

@@ -15,9 +15,11 @@ from ntc_core.testing import assert_error
 from ntc_core.webhooks.models import WebhookEvent
 from ntc_core.webhooks.services import replay_event
 from ntc_payments import services
-from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
+from ntc_payments.models import Break, LedgerEntry, Payment, PaymentAttempt, PaymentEvent
 from ntc_payments.services.inbox import REMATCH_DELAYS_SECONDS
 from ntc_payments.simulator.callbacks import sign
+
+from tests.books import balances, breaks
 
 pytestmark = pytest.mark.django_db
 
@@ -329,3 +331,161 @@ def test_signed_event_with_a_value_that_no_column_takes_fails_at_once(
     assert (job.state, job.attempts) == ("done", 1)
     attempt.refresh_from_db()
     assert attempt.status == "pending"
+
+
+TOLD_URL = "/api/v1/webhooks/payments/told/"
+
+
+@pytest.fixture
+def told(start, settings):
+    """Return a payment on a control number, and a function that tells facts about it."""
+    settings.NTC_PAYMENT_PROVIDERS = {
+        "told": {"class": "tests.companies.TellingProvider", "outcome": {"payer_code": "99001"}}
+    }
+    payment = start(method="control_number")
+    run_due_jobs()
+
+    def tell(*facts: dict[str, Any], url: str = TOLD_URL) -> WebhookEvent:
+        values = {"claim": "success", "minor": payment.amount_minor, "ref": "T1"}
+        body = json.dumps([{**values, **fact} for fact in facts])
+        headers = {"X-Key": "right", "X-Id": str(uuid.uuid4())}
+        response = Client().post(url, body, "application/json", headers=headers)
+        assert (response.status_code, response.content) == (200, b'{"taken": true}')
+        run_due_jobs()
+        return WebhookEvent.objects.first()
+
+    return payment, tell
+
+
+def look_again_until_the_end() -> None:
+    """Let the days of looking for the reference pass."""
+    for _ in range(len(REMATCH_DELAYS_SECONDS) + 1):
+        bring_forward(OutboxJob.objects.all())
+        run_due_jobs()
+
+
+@pytest.mark.parametrize("name", ["reference", "payer_code", "provider_ref"])
+def test_attempt_is_found_by_whatever_the_company_calls_it(told, name):
+    """Our reference, the number that the payer typed, or only its own id."""
+    payment, tell = told
+    payment.attempts.update(provider_ref="T1")
+    attempt = payment.attempts.get()
+    reference = "" if name == "provider_ref" else getattr(attempt, name)
+
+    event = tell({"reference": reference})
+
+    payment.refresh_from_db()
+    assert (event.state, payment.status) == ("processed", "succeeded")
+
+
+def test_fact_that_names_nothing_is_unmatched(told):
+    """Above all it is not taken for the first attempt that has no code either."""
+    _, tell = told
+
+    assert tell({"reference": "", "ref": ""}).state == "unmatched"
+
+
+@pytest.mark.parametrize("subject", ["refund", "payout"])
+def test_news_of_another_subject_is_never_applied_to_an_attempt(told, subject):
+    """Even under an attempt's own reference."""
+    payment, tell = told
+
+    event = tell({"reference": payment.attempts.get().reference, "subject": subject})
+
+    payment.refresh_from_db()
+    assert (event.state, payment.status) == ("unmatched", "processing")
+
+
+def test_money_whose_reference_stays_unknown_goes_to_suspense_once(told):
+    """Told under three events, replayed: one booking, one break."""
+    _, tell = told
+    for _ in range(3):
+        tell({"reference": "NOBODY"})
+    assert balances() == {}
+
+    look_again_until_the_end()
+    for event in WebhookEvent.objects.all():
+        replay_event(event)
+    look_again_until_the_end()
+
+    minor = Payment.objects.get().amount_minor
+    assert balances() == {"provider:told": minor, "suspense": -minor}
+    assert breaks() == [("unmatched", "open")]
+    assert Break.objects.get().money.minor == minor
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        {"claim": "failure"},
+        {"claim": "reversed"},
+        {"trust": "hint"},
+        {"minor": None},
+        {"minor": 0},
+        {"subject": "payout"},
+    ],
+)
+def test_nothing_is_booked_for_what_is_no_proven_money(told, fact):
+    """It stays unmatched in sight."""
+    _, tell = told
+    tell({"reference": "NOBODY", **fact})
+
+    look_again_until_the_end()
+
+    assert not LedgerEntry.objects.exists()
+    assert WebhookEvent.objects.get().state == "unmatched"
+
+
+def test_money_that_finds_its_attempt_leaves_suspense(told):
+    """Somebody mended the reference and replayed the event."""
+    payment, tell = told
+    reference = payment.attempts.get().reference
+    PaymentAttempt.objects.update(reference="PNOTCOMMITTED0000000")
+    event = tell({"reference": reference})
+    look_again_until_the_end()
+    assert breaks() == [("unmatched", "open")]
+
+    PaymentAttempt.objects.update(reference=reference)
+    for _ in range(2):
+        replay_event(event)
+        run_due_jobs()
+
+    minor = payment.amount_minor
+    assert balances() == {"provider:told": minor, "sales": -minor}
+    assert breaks() == [("unmatched", "closed")]
+
+
+def test_replaying_everything_books_nothing_more(told):
+    """A success, a second charge, another amount, a reversal, and somebody else's money."""
+    payment, tell = told
+    reference = payment.attempts.get().reference
+    for fact in (
+        {"minor": 5, "ref": "T5"},
+        {},
+        {"fee_minor": 7},
+        {"ref": "T2"},
+        {"claim": "failure"},
+        {"claim": "reversed"},
+        {"reference": "NOBODY", "ref": "T9"},
+    ):
+        tell({"reference": reference, **fact})
+    look_again_until_the_end()
+    run_due_jobs()
+
+    def state() -> list[Any]:
+        return [
+            balances(),
+            LedgerEntry.objects.count(),
+            OutboxJob.objects.filter(task="ntc_payments.announce").count(),
+            list(Payment.objects.values("status", "version")),
+            list(PaymentAttempt.objects.values("status", "captured_minor", "fee_minor")),
+            breaks(),
+        ]
+
+    before = state()
+    for event in WebhookEvent.objects.order_by("?"):
+        replay_event(event)
+    look_again_until_the_end()
+
+    assert state() == before
+    assert WebhookEvent.objects.exclude(state__in=["processed", "unmatched"]).count() == 0

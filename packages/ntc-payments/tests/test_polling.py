@@ -9,7 +9,7 @@ from django.utils import timezone
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.services import enqueue_recurring, run_due_jobs
 from ntc_payments import services
-from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
+from ntc_payments.models import Break, Payment, PaymentAttempt, PaymentEvent
 from ntc_payments.services.schedule import (
     DEAD_OFFSETS_SECONDS,
     LIVE_OFFSETS_SECONDS,
@@ -83,21 +83,128 @@ def test_poll_settles_what_no_webhook_told(on_the_phone, simulator):
     assert attempt.payment.status == "succeeded"
 
 
-def test_attempt_that_stays_undecided_is_an_alarm(on_the_phone, caplog):
-    """After three days the last query is made, and a person is told."""
-    attempt = on_the_phone()
-    age(attempt, 50 * 3600)
-    make_due(attempt)
+def test_attempt_that_stays_undecided_is_left_to_a_person(start, settings):
+    """After the last query, three days and a jitter later, the sweep opens one break."""
+    settings.NTC_PAYMENT_PROVIDERS = {"told": {"class": "tests.companies.TellingProvider"}}
+    attempt = start(method="control_number").attempts.get()
+    run_due_jobs()
+    Payment.objects.update(expires_at=timezone.now())
+    age(attempt, 86 * 3600)
     services.poll_due()
-    assert "payment.attempt_undecided" not in caplog.text
+    assert not Break.objects.exists()
 
-    age(attempt, 73 * 3600)
+    age(attempt, 87 * 3600)
+    for _ in range(3):
+        services.poll_due()
+        run_due_jobs()
+
+    attempt.refresh_from_db()
+    found = Break.objects.get()
+    assert (attempt.status, attempt.next_poll_at) == ("pending", None)
+    assert (found.kind, found.state, found.attempt) == ("undecided", "open", attempt)
+
+
+def test_answer_after_all_closes_the_break(on_the_phone, simulator):
+    """The company spoke: nothing is left to decide, and it says so."""
+    attempt = on_the_phone()
+    Payment.objects.update(expires_at=timezone.now())
+    age(attempt, 87 * 3600)
+    services.poll_due()
+    assert Break.objects.get().state == "open"
+
+    simulator.approve(reference=attempt.reference)
+    services.poll_attempt(attempt_id=attempt.pk)
+
+    found = Break.objects.get()
+    assert (found.state, found.closed_by) == ("closed", None)
+    assert found.resolution == "The company answered: succeeded."
+
+
+@pytest.mark.parametrize("status", ["pending", "sending"])
+def test_company_that_cannot_be_asked_never_is(start, settings, status):
+    """Its payment expires without a question; its silence ends in a break."""
+    settings.NTC_PAYMENT_PROVIDERS = {
+        "told": {"class": "tests.companies.TellingProvider", "can_query": False}
+    }
+    payment = start(method="control_number")
+    run_due_jobs()
+    attempt = payment.attempts.get()
+    assert (attempt.status, attempt.next_poll_at) == ("pending", None)
+    # What a dead process left is asked about as little as a hint of something else.
+    PaymentAttempt.objects.update(status=status, lease_until=timezone.now())
+    Payment.objects.update(expires_at=timezone.now())
+
+    for seconds in (0, 86 * 3600, 87 * 3600):
+        assert not Break.objects.exists()
+        age(attempt, seconds)
+        services.poll_due()
+        run_due_jobs()
+
+    payment.refresh_from_db()
+    attempt.refresh_from_db()
+    assert payment.status == "expired"
+    assert attempt.status == ("pending" if status == "pending" else "unknown")
+    assert Break.objects.get().kind == "undecided"
+    services.poll_attempt(attempt_id=attempt.pk)
+    assert not PaymentEvent.objects.filter(source="poll").exists()
+
+
+def test_number_that_can_still_be_paid_is_no_break(start, settings):
+    """However long ago the company gave it."""
+    settings.NTC_PAYMENT_PROVIDERS = {"told": {"class": "tests.companies.TellingProvider"}}
+    attempt = start(method="control_number").attempts.get()
+    run_due_jobs()
+    age(attempt, 87 * 3600)
+
+    services.poll_due()
+
+    assert not Break.objects.exists()
+
+
+def test_company_that_cannot_be_asked_is_not_asked_about_a_known_reference(start, settings):
+    """Its webhook will tell, or nobody."""
+    settings.NTC_PAYMENT_PROVIDERS = {
+        "told": {
+            "class": "tests.companies.TellingProvider",
+            "can_query": False,
+            "outcome": {"result": "duplicate"},
+        }
+    }
+    payment = start(method="control_number")
+
+    run_due_jobs()
+
+    attempt = payment.attempts.get()
+    assert (attempt.status, attempt.next_poll_at) == ("unknown", None)
+
+
+def test_queries_that_were_planned_end_when_the_company_cannot_be_asked_any_more(start, settings):
+    """An option was switched off while they waited."""
+    told = {"class": "tests.companies.TellingProvider"}
+    settings.NTC_PAYMENT_PROVIDERS = {"told": told}
+    payment = start(method="control_number")
+    run_due_jobs()
+    attempt = payment.attempts.get()
     make_due(attempt)
+    settings.NTC_PAYMENT_PROVIDERS = {"told": {**told, "can_query": False}}
+
     services.poll_due()
 
     attempt.refresh_from_db()
-    assert attempt.next_poll_at is None
-    assert "payment.attempt_undecided" in caplog.text
+    assert (attempt.next_poll_at, attempt.polls) == (None, 0)
+    assert not OutboxJob.objects.filter(task="ntc_payments.poll_attempt").exists()
+
+
+def test_queries_wait_for_a_company_that_is_not_in_the_settings(on_the_phone, settings):
+    """It may be back with the next deployment."""
+    attempt = on_the_phone()
+    settings.NTC_PAYMENT_PROVIDERS = {}
+    make_due(attempt)
+
+    services.poll_due()
+
+    attempt.refresh_from_db()
+    assert (attempt.polls, attempt.next_poll_at is None) == (1, False)
 
 
 def test_two_sweeps_plan_one_poll(on_the_phone):

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connections
 from django.test import Client
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.services import run_due_jobs
@@ -22,6 +22,7 @@ from ntc_payments.errors import AttemptInProgress, CannotCancel, CannotRetry, Pr
 from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
 from ntc_payments.types import Claim, Observation, Source
 
+from tests.books import balances
 from tests.test_inbox import URL, event_of, sign
 from tests.test_observing import require_lawful_history
 
@@ -291,22 +292,38 @@ def test_cancel_against_send_never_leaves_a_live_prompt_unwatched(start, simulat
             assert attempt.status == "rejected"
 
 
-def test_locks_are_taken_in_one_order(start, django_assert_num_queries):
-    """The payment first, then the attempt: read off the SQL that is sent."""
-    [attempt] = pay_for(start, 1)
-    observation = Observation(reference=attempt.reference, claim=Claim.SUCCESS, money=attempt.money)
-    statements: list[str] = []
+def test_second_charges_and_reversals_at_once_are_booked_once(start, seed):
+    """Two transactions of the company under one reference, one of them taken back again."""
+    attempts = pay_for(start, 12)
 
-    def record(execute, sql, params, many, context):
-        statements.append(sql)
-        return execute(sql, params, many, context)
-
-    with connection.execute_wrapper(record):
-        services.apply_observation(
-            attempt_id=attempt.pk, observation=observation, source=Source.WEBHOOK
+    def observe(attempt: PaymentAttempt, claim: Claim, ref: str) -> Callable[[], Any]:
+        observation = Observation(
+            reference=attempt.reference,
+            claim=claim,
+            money=attempt.money,
+            provider_ref=f"{ref}-{attempt.pk}",
+        )
+        return lambda: services.apply_observation(
+            attempt_id=attempt.pk, observation=observation, source=Source.POLL
         )
 
-    locking = [sql for sql in statements if "FOR " in sql or sql.startswith("UPDATE")]
-    assert 'FROM "ntc_payments_payment"' in locking[0]
-    assert "FOR NO KEY UPDATE" in locking[0]
-    assert all("FOR " not in sql for sql in locking[1:])
+    calls = [
+        observe(attempt, claim, ref)
+        for attempt in attempts
+        for claim, ref in [
+            *[(Claim.SUCCESS, "T1")] * 3,
+            *[(Claim.SUCCESS, "T2")] * 3,
+            *[(Claim.REVERSED, "T2")] * 2,
+        ]
+    ]
+    seed.shuffle(calls)
+
+    results = at_once(calls)
+
+    assert not [result for result in results if isinstance(result, Exception)]
+    held = sum(attempt.amount_minor for attempt in attempts)
+    assert balances()["provider:simulator"] == held
+    # Which of the two came first is chance; what is left of both is one charge.
+    for attempt in PaymentAttempt.objects.all():
+        assert attempt.captured_minor == attempt.amount_minor
+    assert PaymentAttempt.objects.filter(settles=True).count() == 12

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.db import transaction
 from django.utils import timezone
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.services import bring_forward, run_due_jobs
+from ntc_core.testing.plugin import make_user
 from ntc_payments import services
 from ntc_payments.models import Payment, PaymentEvent
+from ntc_payments.services.payers import describe_payer
 from ntc_payments.services.schedule import LONGEST_SEND_DELAY_SECONDS, send_again_after_seconds
+from ntc_payments.types import Address, Payer
 
 pytestmark = pytest.mark.django_db
 
@@ -284,3 +289,100 @@ def test_unsent_attempt_ends_with_its_payment(start, simulator, settings):
     attempt = payment.attempts.get()
     assert (payment.status, attempt.status) == ("expired", "rejected")
     assert simulator.prompts_of(attempt.reference) == []
+
+
+def test_what_the_company_answers_is_kept_for_the_payer(start, settings):
+    """The number to pay on, and the fee."""
+    settings.NTC_PAYMENT_PROVIDERS = {
+        "told": {
+            "class": "tests.companies.TellingProvider",
+            "outcome": {"payer_code": "99001", "fee_minor": 250},
+        }
+    }
+    payment = start(method="control_number")
+
+    run_due_jobs()
+
+    attempt = payment.attempts.get()
+    assert (attempt.payer_code, attempt.fee_minor, attempt.handle.payer_code) == (
+        "99001",
+        250,
+        "99001",
+    )
+
+
+def test_number_that_another_attempt_has_is_not_shown(start, settings):
+    """Money on it would pay somebody else's purchase; the attempt itself is accepted."""
+    settings.NTC_PAYMENT_PROVIDERS = {
+        "told": {"class": "tests.companies.TellingProvider", "outcome": {"payer_code": "99001"}}
+    }
+    first, second = (start(method="control_number") for _ in range(2))
+
+    run_due_jobs()
+
+    codes = [payment.attempts.get().payer_code for payment in (first, second)]
+    assert codes == ["99001", ""]
+    assert second.attempts.get().status == "pending"
+    assert second.breaks.get().kind == "integrity"
+
+
+def describe_for_tests(user) -> Payer:
+    """Stand for a project's own NTC_PAYMENT_PAYER_DETAILS."""
+    if user.username == "broken":
+        raise LookupError("no profile")
+    return Payer(external_id="mine", name="Asha", address=Address(country="TZ"))
+
+
+def told_to_the_company(start, **changes) -> dict[str, object]:
+    """Return what the company heard about the payer; it sends it back as its refusal."""
+    payment = start(method="control_number", **changes)
+    run_due_jobs()
+    return json.loads(payment.events.get(claim="rejected").failure_message)
+
+
+@pytest.fixture
+def refusing(settings):
+    """Let the company say back what it was told."""
+    settings.NTC_PAYMENT_PROVIDERS = {
+        "told": {"class": "tests.companies.TellingProvider", "outcome": {"result": "refused"}}
+    }
+
+
+def test_company_is_told_who_pays_and_until_when(start, refusing):
+    """By default name and address, and an id that is no row number."""
+    user = make_user(first_name="Asha", last_name="Juma")
+
+    heard = told_to_the_company(start, payer=user)
+
+    payment = Payment.objects.get()
+    assert heard["name"] == "Asha Juma"
+    assert str(user.pk) != heard["external_id"]
+    assert len(heard["external_id"]) == 32
+    assert heard["expires_at"] == str(payment.expires_at)
+
+
+def test_user_with_a_uid_is_known_by_it():
+    """As the projects of this workspace have it; a user without names has none."""
+    user = SimpleNamespace(uid="0199", email=None)
+
+    assert describe_payer(user) == Payer(external_id="0199")
+
+
+def test_project_decides_what_the_company_is_told(start, refusing, settings):
+    """By one function."""
+    settings.NTC_PAYMENT_PAYER_DETAILS = "tests.test_sending.describe_for_tests"
+
+    heard = told_to_the_company(start)
+
+    assert (heard["external_id"], heard["address"]["country"]) == ("mine", "TZ")
+
+
+def test_mistake_of_the_project_leaves_the_attempt_unsent(start, refusing, settings):
+    """It is no silence of the company: nothing was claimed, the job is tried again."""
+    settings.NTC_PAYMENT_PAYER_DETAILS = "tests.test_sending.describe_for_tests"
+    payment = start(method="control_number", payer=make_user(username="broken"))
+
+    run_due_jobs()
+
+    assert payment.attempts.get().status == "created"
+    assert "no profile" in OutboxJob.objects.get(task="ntc_payments.send_attempt").last_error

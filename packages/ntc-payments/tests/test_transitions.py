@@ -23,7 +23,7 @@ from ntc_payments.transitions import (
 )
 from ntc_payments.types import AttemptStatus, Claim, PaymentStatus, Source, Trust
 
-COMPANY_CLAIMS = [Claim.ACCEPTED, Claim.FAILURE, Claim.SUCCESS]
+COMPANY_CLAIMS = [Claim.ACCEPTED, Claim.FAILURE, Claim.SUCCESS, Claim.REVERSED]
 A = AttemptStatus
 
 
@@ -180,23 +180,62 @@ def test_not_found_ends_an_attempt_only_when_it_is_final():
     assert final.move_to is AttemptStatus.EXPIRED
 
 
+@pytest.mark.parametrize("claim", [Claim.SUCCESS, Claim.REVERSED])
+@pytest.mark.parametrize(
+    ("proof", "reason"),
+    [
+        ({"money_matches": False}, Reason.AMOUNT_MISMATCH),
+        ({"money_matches": None}, Reason.AMOUNT_MISSING),
+        ({"reference_is_free": False}, Reason.REFERENCE_TAKEN),
+    ],
+)
+def test_reversal_of_what_is_not_on_record_needs_the_proof_of_a_success(claim, proof, reason):
+    """What went back had come, so the same is asked of it."""
+    decision = decide(current=A.PENDING, claim=claim, source=Source.WEBHOOK, **proof)
+
+    assert decision == Decision(reason=reason, ask=True, alarm=True)
+
+
+@pytest.mark.parametrize("money_matches", [True, None])
+def test_reversal_of_a_success_moves_it(money_matches):
+    """All of it, also where the company names no amount; then nothing follows."""
+    decision = decide(
+        current=A.SUCCEEDED,
+        claim=Claim.REVERSED,
+        source=Source.WEBHOOK,
+        money_matches=money_matches,
+    )
+
+    assert decision == Decision(reason=Reason.APPLIED, move_to=A.REVERSED)
+    for claim in COMPANY_CLAIMS:
+        after = decide(current=A.REVERSED, claim=claim, source=Source.WEBHOOK)
+        assert after == Decision(reason=Reason.NO_CHANGE)
+
+
+def step(status: AttemptStatus, claim: Claim, source: Source) -> tuple[AttemptStatus, bool]:
+    """Return where one observation leads, and whether the company is to be asked."""
+    decision = decide(current=status, claim=claim, source=source)
+    if claim is Claim.REVERSED and decision.move_to is A.SUCCEEDED:
+        return step(A.SUCCEEDED, claim, source)
+    return decision.move_to or status, decision.ask
+
+
 def end_of(start: AttemptStatus, observations: list[tuple[Claim, Source]]) -> AttemptStatus:
     """Apply the observations, then what the company answers if we ask it."""
+    claims = {claim for claim, _ in observations}
+    truths = (Claim.REVERSED, Claim.SUCCESS, Claim.FAILURE)
+    truth = next((claim for claim in truths if claim in claims), Claim.FAILURE)
     status, asked, path = start, False, [start]
     for claim, source in observations:
-        decision = decide(current=status, claim=claim, source=source)
-        asked = asked or decision.ask
-        status = decision.move_to or status
+        status, ask = step(status, claim, source)
+        asked = asked or ask
         path.append(status)
     if asked:
-        truth = Claim.SUCCESS if Claim.SUCCESS in dict(observations) else Claim.FAILURE
-        status = decide(current=status, claim=truth, source=Source.POLL).move_to or status
-        path.append(status)
+        path.append(step(status, truth, Source.POLL)[0])
     for before, after in itertools.pairwise(path):
-        assert before == after or attempt_may_follow(before, after)
         assert ATTEMPT_RANK[after] >= ATTEMPT_RANK[before]
-        assert not (before is A.SUCCEEDED and after is not A.SUCCEEDED)
-    return status
+        assert before is not A.SUCCEEDED or after in {A.SUCCEEDED, A.REVERSED}
+    return path[-1]
 
 
 @given(
@@ -217,7 +256,9 @@ def test_every_order_with_duplicates_ends_the_same(facts, start, data):
 
     end = end_of(start, shuffled)
 
-    if Claim.SUCCESS in dict(facts):
+    if Claim.REVERSED in dict(facts):
+        assert end is A.REVERSED
+    elif Claim.SUCCESS in dict(facts):
         assert end is A.SUCCEEDED
     elif Claim.FAILURE in dict(facts):
         assert end is A.FAILED

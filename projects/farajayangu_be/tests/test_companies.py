@@ -8,6 +8,9 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from farajayangu_be.settings.companies import message_providers, payment_providers
 from farajayangu_be.settings.environment import Environment
+from ntc_payments.selectors import list_providers
+
+from .processes import PROJECT_DIR
 
 
 def emails(**choices):
@@ -81,3 +84,107 @@ def test_the_simulator_calls_back_under_our_public_url(monkeypatch):
             "callback_url": "https://api.example.com/api/v1/webhooks/payments/simulator/",
         }
     }
+
+
+#: What every company wants to know at least.
+REQUIRED = {
+    "SELCOM_API_KEY": "k",
+    "SELCOM_API_SECRET": "s",
+    "SELCOM_VENDOR": "TILL1",
+    "CLICKPESA_CLIENT_ID": "c",
+    "CLICKPESA_API_KEY": "k",
+    "BEEM_API_KEY": "k",
+    "BEEM_SECRET_KEY": "s",
+    "POLAR_ACCESS_TOKEN": "t",
+    "POLAR_WEBHOOK_SECRETS": "whsec_c2VjcmV0",
+    "POLAR_PRODUCT_ID": "01999999-9999-7999-8999-999999999999",
+}
+COMPANIES = ("clickpesa", "beem", "polar")
+
+
+class Listening(Environment):
+    """Notes which variables are asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: set[str] = set()
+
+    def text(self, name: str, *, default: str = "") -> str:
+        self.asked.add(name)
+        return super().text(name, default=default)
+
+
+def payments(env: Environment | None = None, **choices):
+    """Read PAYMENT_PROVIDERS as production does."""
+    return payment_providers(
+        env or Environment(),
+        **{"public_url": "https://api.example.com", "default": [], "simulator": {}, **choices},
+    )
+
+
+@pytest.fixture
+def _companies(monkeypatch):
+    monkeypatch.setenv("PAYMENT_PROVIDERS", ", ".join(COMPANIES))
+    for name, value in REQUIRED.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("_companies")
+def test_what_the_environment_says_is_what_the_providers_take(settings):
+    """Each option has the name that the provider gives it, and the order is the order of choice."""
+    settings.NTC_PAYMENT_PROVIDERS = payments()
+
+    providers = list_providers()
+
+    assert [provider.name for provider in providers] == list(COMPANIES)
+
+
+@pytest.mark.usefixtures("_companies")
+def test_every_variable_of_a_company_is_in_the_example():
+    env = Listening()
+    payments(env)
+    example = (PROJECT_DIR.parents[1] / ".env.example").read_text()
+
+    listed = {line.partition("=")[0] for line in example.splitlines() if "=" in line}
+
+    assert set(REQUIRED) - {name for name in REQUIRED if name.startswith("SELCOM")} <= env.asked
+    assert env.asked <= listed, sorted(env.asked - listed)
+
+
+@pytest.mark.usefixtures("_companies")
+@pytest.mark.parametrize("variable", [name for name in REQUIRED if not name.startswith("SELCOM")])
+def test_a_missing_key_names_itself(monkeypatch, variable):
+    monkeypatch.delenv(variable)
+
+    with pytest.raises(ImproperlyConfigured, match=f"^{variable} is not set"):
+        payments()
+
+
+@pytest.mark.usefixtures("_companies")
+def test_development_never_talks_to_where_money_moves(monkeypatch):
+    """Most of these companies have no sandbox."""
+    simulated = {
+        "CLICKPESA_BASE_URL": "http://127.0.0.1:8001/clickpesa",
+        "BEEM_CHECKOUT_BASE_URL": "http://127.0.0.1:8001/beem",
+        "BEEM_BALANCE_BASE_URL": "http://127.0.0.1:8001/beem",
+        "POLAR_BASE_URL": "http://127.0.0.1:8001/polar",
+    }
+    for variable in simulated:
+        for name, value in simulated.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv(variable)
+        with pytest.raises(ImproperlyConfigured, match=f"^{variable} is where real money moves"):
+            payments(may_move_money=False)
+    monkeypatch.setenv(variable, simulated[variable])
+
+    assert set(payments(may_move_money=False)) == set(COMPANIES)
+
+
+@pytest.mark.usefixtures("_companies")
+@pytest.mark.parametrize(("secret", "path"), [("", "clickpesa"), ("a1b2c3", "clickpesa-a1b2c3")])
+def test_a_company_is_told_the_path_with_the_secret(monkeypatch, secret, path):
+    monkeypatch.setenv("WEBHOOK_PATH_SECRET", secret)
+
+    url = payments()["clickpesa"]["callback_url"]
+
+    assert url == f"https://api.example.com/api/v1/webhooks/payments/{path}/"

@@ -12,6 +12,7 @@ from ntc_core.auth.models import AuthSession, EndReason
 from ntc_core.testing import assert_error, assert_success
 
 from tests.auth.browser import ACCESS, AUTH, CSRF, REFRESH, Browser
+from tests.auth.conftest import PASSWORD
 
 WHO = "/api/v1/who/"
 
@@ -274,3 +275,20 @@ def test_theft_from_a_browser_ends_the_session(browser):
 
         assert_error(browser.get(WHO), 401)
         assert_error(browser.post(f"{AUTH}/refresh/"), 401, code="token_invalid")
+
+
+def test_login_with_the_header_leaves_the_session_of_the_cookies_alone(browser, person):
+    """A call with the header is never mixed with cookies."""
+    before = AuthSession.objects.get()
+    other = services.sign_in(user=person)
+
+    response = browser.post(
+        f"{AUTH}/login/",
+        {"identifier": "asha", "password": PASSWORD, "transport": "cookie"},
+        **{"X-CSRF-Token": "1", "Authorization": f"Bearer {other.access}"},
+    )
+
+    assert_success(response)
+
+    before.refresh_from_db()
+    assert before.revoked_at is None

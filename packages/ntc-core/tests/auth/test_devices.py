@@ -152,3 +152,13 @@ def test_sudo_mode_is_for_sessions_of_ours(api_client, person):
     assert_error(api_client.post("/api/v1/payout/"), 401, code="not_authenticated")
     api_client.force_authenticate(person)
     assert_error(api_client.post("/api/v1/payout/"), 403, code="sign_in_too_old")
+
+
+def test_last_use_is_told_to_the_hour(api_client, signed_in):
+    """Who has stolen a token may see this list, and would learn when the owner refreshed."""
+    [device] = assert_success(api_client.get(SESSIONS, headers=bearer(signed_in)))["results"]
+
+    told = datetime.fromisoformat(device["last_used_at"])
+
+    assert (told.minute, told.second, told.microsecond) == (0, 0, 0)
+    assert timedelta() <= signed_in.session.last_used_at - told < timedelta(hours=1)

@@ -207,7 +207,9 @@ def test_rotation_signs_nobody_out(settings, api_client, person, algorithm, capl
     lists = [settings.NTC_JWT_KEYS]
     for step in ("add", "promote", "retire"):
         settings.NTC_JWT_KEYS = lists[-1]
-        lists.append(rotate(step, "--algorithm", algorithm))
+        # Nothing but the file tells when the new key was promoted.
+        force = ["--force"] if step == "retire" else []
+        lists.append(rotate(step, "--algorithm", algorithm, *force))
         for keys in (lists[-1], lists[-2], lists[-1]):
             settings.NTC_JWT_KEYS = keys
             response = api_client.post("/api/v1/auth/refresh/", {"refresh": refresh})
@@ -256,3 +258,9 @@ def test_rotation_says_what_is_wrong(tmp_path: Path):
     file.write_text(f"{SECRET},{ED25519}")
     rotate("retire", "--file", str(file), "--force")
     assert file.read_text().strip() == SECRET
+
+
+def test_retiring_without_the_file_says_when_it_is_safe(settings):
+    settings.NTC_JWT_KEYS = (SECRET, ED25519)
+    with pytest.raises(CommandError, match=r"14 days.*--force"):
+        rotate("retire")

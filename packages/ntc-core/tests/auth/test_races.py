@@ -308,3 +308,22 @@ def test_sign_in_of_a_user_who_is_over_meanwhile_is_refused(person, fate):
         services.sign_in(user=compared)
 
     assert not AuthSession.objects.exists()
+
+
+def test_deleting_a_user_leaves_nothing_behind_whatever_runs_meanwhile(django_user_model):
+    """Nobody who refreshes or signs in at that moment gets an error of the database."""
+    for number in range(20):
+        person = django_user_model.objects.create_user(username=f"asha{number}")
+        tokens = [services.sign_in(user=person).refresh for _ in range(4)]
+
+        results = at_once(
+            *(partial(services.refresh, refresh_token=token) for token in tokens),
+            partial(services.sign_in, user=person),
+            person.delete,
+        )
+
+        errors = [result for result in results if isinstance(result, Exception)]
+        assert all(isinstance(error, TokenInvalid | CredentialsInvalid) for error in errors), errors
+        assert not django_user_model.objects.filter(username=f"asha{number}").exists()
+        assert not AuthSession.objects.exists()
+        assert not RefreshRecord.objects.exists()

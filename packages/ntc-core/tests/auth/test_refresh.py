@@ -10,11 +10,13 @@ import pytest
 import time_machine
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.test import RequestFactory
 from ntc_core.auth import services
 from ntc_core.auth.errors import TokenInvalid
-from ntc_core.auth.models import AuthSession, EndReason, RefreshRecord
+from ntc_core.auth.models import AuditEvent, AuthSession, EndReason, RefreshRecord
 from ntc_core.auth.signals import refresh_reused
 from ntc_core.auth.tokens import hash_jti, read
+from ntc_core.client import bind_request
 
 
 @pytest.fixture
@@ -169,3 +171,19 @@ def test_token_whose_record_is_gone_is_refused(signed_in):
     for token in (signed_in.refresh, second.refresh):
         with pytest.raises(TokenInvalid):
             services.refresh(refresh_token=token)
+
+
+@pytest.mark.parametrize(("agent", "recorded"), [("Phone/1", 0), ("Thief/1", 1)])
+def test_repeat_by_another_program_is_recorded(person, agent, recorded, caplog):
+    """It cannot be told from a second tab, but staff may see that the token is in two hands."""
+    ask = RequestFactory().post
+    signed_in = services.sign_in(user=person, request=ask("/", headers={"User-Agent": "Phone/1"}))
+    services.refresh(refresh_token=signed_in.refresh)
+
+    with bind_request(ask("/", headers={"User-Agent": agent})):
+        again = services.refresh(refresh_token=signed_in.refresh)
+
+    assert again.refresh
+    events = AuditEvent.objects.filter(event="auth.refresh.shared")
+    assert events.count() == recorded
+    assert [event.user_agent for event in events] == [agent] * recorded

@@ -182,13 +182,20 @@ def test_end_session_tells_whether_it_was_open(signed_in):
     assert str(signed_in.session) == str(signed_in.session.uid)
 
 
-def test_spent_refresh_token_is_not_valid(signed_in):
+def test_verifying_does_not_tell_whether_a_refresh_token_is_spent(signed_in):
+    """Who has stolen one would learn when the owner refreshed, and not give themselves away."""
+    before = services.verify_token(signed_in.refresh)
     second = services.refresh(refresh_token=signed_in.refresh)
 
+    assert services.verify_token(signed_in.refresh) == before
     assert services.verify_token(second.refresh)
     assert services.verify_token(signed_in.access)
+    services.sign_out(refresh_token=second.refresh)
     with pytest.raises(TokenInvalid):
         services.verify_token(signed_in.refresh)
+
+
+def test_token_of_another_type_is_not_valid(signed_in):
     with pytest.raises(TokenInvalid):
         services.verify_token(signed_in.access, token_types=("refresh",))
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
 
 from ntc_payments.conf import payments_settings, provider_registry
-from ntc_payments.types import PaymentMethod
+from ntc_payments.types import DuplicatePolicy, LateSuccessPolicy, PaymentMethod
 
-__all__ = ["check_expiry", "check_providers"]
+__all__ = ["check_expiry", "check_payer_details", "check_policies", "check_providers"]
+
+_POLICIES: Mapping[str, type[StrEnum]] = {
+    "PAYMENT_LATE_SUCCESS_POLICY": LateSuccessPolicy,
+    "PAYMENT_DUPLICATE_POLICY": DuplicatePolicy,
+}
 
 
 @register(Tags.security)
@@ -52,5 +60,42 @@ def check_expiry(**_: Any) -> list[CheckMessage]:
         Error(
             f"NTC_PAYMENT_EXPIRES_AFTER_SECONDS has no seconds for {', '.join(missing)}.",
             id="ntc_payments.E003",
+        )
+    ]
+
+
+@register()
+def check_policies(**_: Any) -> list[CheckMessage]:
+    """A policy that is spelled wrongly would be met first when money is at stake."""
+    messages: list[CheckMessage] = []
+    for name, words in _POLICIES.items():
+        value = getattr(payments_settings, name)
+        given = list(value.values()) if isinstance(value, Mapping) else [value]
+        known = [word.value for word in words]
+        messages += [
+            Error(
+                f"NTC_{name} has the policy {word!r}. Choose one of: {', '.join(known)}.",
+                id="ntc_payments.E004",
+            )
+            for word in given
+            if word not in known
+        ]
+    return messages
+
+
+@register()
+def check_payer_details(**_: Any) -> list[CheckMessage]:
+    """Without this function no attempt can be sent."""
+    path = payments_settings.PAYMENT_PAYER_DETAILS
+    try:
+        found = import_string(path)
+    except ImportError as error:
+        return [Error(f"NTC_PAYMENT_PAYER_DETAILS: {error}", id="ntc_payments.E005")]
+    if callable(found):
+        return []
+    return [
+        Error(
+            f"NTC_PAYMENT_PAYER_DETAILS: {path} is no function (user) -> Payer.",
+            id="ntc_payments.E005",
         )
     ]

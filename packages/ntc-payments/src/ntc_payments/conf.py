@@ -13,6 +13,9 @@ from ntc_payments.providers.base import PaymentProvider
 __all__ = ["PaymentsSettings", "payments_settings", "provider_registry"]
 
 KNOWN_PROVIDERS: Mapping[str, str] = {
+    "beem": "ntc_payments.providers.beem.BeemProvider",
+    "clickpesa": "ntc_payments.providers.clickpesa.ClickPesaProvider",
+    "polar": "ntc_payments.providers.polar.PolarProvider",
     "simulator": "ntc_payments.providers.simulator.SimulatorProvider",
 }
 
@@ -38,6 +41,15 @@ class PaymentsSettings(AppSettings):
     #: Where a checkout page may send the payer back to: host names as in ALLOWED_HOSTS
     #: (".example.com": the subdomains too). Empty: a `return_url` is refused.
     PAYMENT_RETURN_HOSTS: Sequence[str] = ()
+    #: `accept`, `auto_refund` or `hold` money for a payment that we no longer wait for; or a
+    #: dict of the part of `purpose` before the colon -> one of these. What it leaves out is
+    #: accepted.
+    PAYMENT_LATE_SUCCESS_POLICY: str | Mapping[str, str] = "accept"
+    #: `hold` or `auto_refund` a second charge; or a dict, as above. What it leaves out is held.
+    PAYMENT_DUPLICATE_POLICY: str | Mapping[str, str] = "hold"
+    #: Dotted path of a function (user) -> `ntc_payments.types.Payer`: what a company is told
+    #: about who pays.
+    PAYMENT_PAYER_DETAILS: str = "ntc_payments.services.payers.describe_payer"
 
 
 payments_settings = PaymentsSettings()

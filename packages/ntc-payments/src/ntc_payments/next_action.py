@@ -19,17 +19,19 @@ class NextActionType(StrEnum):
 
     APPROVE_ON_PHONE = "approve_on_phone"
     OPEN_URL = "open_url"
+    PAY_CONTROL_NUMBER = "pay_control_number"
     WAIT = "wait"
     NONE = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
 class NextAction:
-    """The next step; `url` only for `open_url`."""
+    """The next step; `url` only for `open_url`, `payer_code` for `pay_control_number`."""
 
     type: NextActionType
     message: str
     url: str | None = None
+    payer_code: str | None = None
 
 
 FAILURE_SENTENCES: Mapping[FailureCode, str] = {
@@ -65,6 +67,21 @@ def next_action(payment: Payment) -> NextAction:
         return NextAction(
             type=NextActionType.WAIT,
             message="We are asking the payment company what happened. Please do not pay again.",
+        )
+    return _pay(payment, attempt)
+
+
+def _pay(payment: Payment, attempt: PaymentAttempt) -> NextAction:
+    is_number = (
+        attempt.method == PaymentMethod.CONTROL_NUMBER and attempt.status == AttemptStatus.PENDING
+    )
+    # Some companies give a page instead; then there is no number of its own.
+    if is_number and (attempt.payer_code or not attempt.checkout_url):
+        number = attempt.payer_code or attempt.reference
+        return NextAction(
+            type=NextActionType.PAY_CONTROL_NUMBER,
+            message=f"Pay {payment.money} on the control number {number}.",
+            payer_code=number,
         )
     if attempt.checkout_url:
         return NextAction(

@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from ntc_payments.conf import provider_registry
 from ntc_payments.errors import PaymentNotFound
 from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
+from ntc_payments.transitions import LIVE_ATTEMPTS, WAITING_PAYMENTS
 
 if TYPE_CHECKING:
     from ntc_payments.providers.base import PaymentProvider
 
 __all__ = [
     "find_attempt",
+    "find_payable",
     "get_payment",
     "list_payments",
     "list_providers",
@@ -56,9 +58,32 @@ def list_providers() -> list[PaymentProvider]:
     return [provider_registry.get(name) for name in provider_registry.names()]
 
 
-def find_attempt(*, provider: str, reference: str) -> PaymentAttempt | None:
-    """Return the attempt we made under that reference at that provider, or None."""
-    return PaymentAttempt.objects.filter(provider=provider, reference=reference).first()
+def find_attempt(*, provider: str, reference: str, provider_ref: str = "") -> PaymentAttempt | None:
+    """Return the attempt with that reference or payer code at that provider, or None.
+
+    Args:
+        provider_ref: the company's own id; looked for only where it names nothing of ours.
+    """
+    attempts = PaymentAttempt.objects.filter(provider=provider)
+    if reference:
+        return attempts.filter(Q(reference=reference) | Q(payer_code=reference)).first()
+    return attempts.filter(provider_ref=provider_ref).first() if provider_ref else None
+
+
+def find_payable(*, provider: str, payer_code: str) -> PaymentAttempt | None:
+    """Return what a payer pays who types that number, with its payment, or None. One query."""
+    if not payer_code:
+        return None
+    return (
+        PaymentAttempt.objects.filter(
+            Q(reference=payer_code) | Q(payer_code=payer_code),
+            provider=provider,
+            status__in=LIVE_ATTEMPTS,
+            payment__status__in=WAITING_PAYMENTS,
+        )
+        .select_related("payment")
+        .first()
+    )
 
 
 def _with_attempts() -> QuerySet[Payment]:

@@ -33,6 +33,9 @@ class NextActionOutput(serializers.Serializer[Any]):
     type = serializers.ChoiceField(choices=[word.value for word in NextActionType])
     message = serializers.CharField()
     url = serializers.URLField(allow_null=True)
+    payer_code = serializers.CharField(
+        allow_null=True, help_text="What the payer types; only for `pay_control_number`."
+    )
 
 
 class PaymentFailureOutput(serializers.Serializer[Any]):

@@ -15,6 +15,8 @@ __all__ = [
     "payment_expired",
     "payment_failed",
     "payment_late_success",
+    "payment_refunded",
+    "payment_reversed",
     "payment_succeeded",
 ]
 
@@ -25,10 +27,17 @@ payment_succeeded = Signal()
 payment_failed = Signal()
 #: We stopped waiting. At most once per payment.
 payment_expired = Signal()
-#: Money came after the attempt or the payment had ended; payment_succeeded follows.
+#: Money came after the attempt or the payment had ended. Where it is accepted,
+#: payment_succeeded follows; see NTC_PAYMENT_LATE_SUCCESS_POLICY. Once per such attempt.
 payment_late_success = Signal()
-#: A second charge for a payment that was already paid: somebody must give it back.
+#: A second charge for a payment that was already paid: somebody must give it back, or
+#: NTC_PAYMENT_DUPLICATE_POLICY does. Once per charge.
 payment_duplicate_charge = Signal()
+#: Money has been given back. Once per refund.
+payment_refunded = Signal()
+#: The company took the money back: take back what was given for it. Once per charge. The
+#: payment stays succeeded, which it was.
+payment_reversed = Signal()
 
 #: The name that is stored in the announcing job -> the signal.
 SIGNALS = {
@@ -37,4 +46,6 @@ SIGNALS = {
     "payment_expired": payment_expired,
     "payment_late_success": payment_late_success,
     "payment_duplicate_charge": payment_duplicate_charge,
+    "payment_refunded": payment_refunded,
+    "payment_reversed": payment_reversed,
 }

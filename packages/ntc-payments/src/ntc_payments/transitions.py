@@ -20,7 +20,9 @@ __all__ = [
     "CONFIRMING_SOURCES",
     "DEAD_ATTEMPTS",
     "LIVE_ATTEMPTS",
+    "MONEY_CLAIMS",
     "NOT_FOUND_LIMIT",
+    "PAID_ATTEMPTS",
     "PAYMENT_MOVES",
     "PAYMENT_RANK",
     "UNPAID_PAYMENTS",
@@ -66,6 +68,8 @@ ATTEMPT_MOVES: Mapping[AttemptStatus, frozenset[AttemptStatus]] = {
 LIVE_ATTEMPTS = frozenset({_A.CREATED, _A.SENDING, _A.PENDING, _A.UNKNOWN})
 #: Ended without money, as far as we know. Money may still come: a late success.
 DEAD_ATTEMPTS = frozenset({_A.REJECTED, _A.FAILED, _A.EXPIRED})
+#: The money came, whether or not it has gone back since.
+PAID_ATTEMPTS = frozenset({_A.SUCCEEDED, _A.REVERSED})
 
 PAYMENT_RANK: Mapping[PaymentStatus, int] = {
     _P.OPEN: 0,
@@ -92,6 +96,11 @@ WAITING_PAYMENTS = frozenset({_P.OPEN, _P.PROCESSING})
 #: Payments that money, early or late, turns into succeeded.
 UNPAID_PAYMENTS = frozenset(_P) - {_P.SUCCEEDED}
 
+#: Claims that say that money came, and so need the proof of it.
+MONEY_CLAIMS = frozenset({Claim.SUCCESS, Claim.REVERSED})
+
+_TO_SUCCEEDED = dict.fromkeys(LIVE_ATTEMPTS | DEAD_ATTEMPTS, _A.SUCCEEDED)
+
 #: What a claim does to an attempt in each status; a status that is missing stays.
 CLAIM_MOVES: Mapping[Claim, Mapping[AttemptStatus, AttemptStatus]] = {
     Claim.ACCEPTED: {
@@ -99,23 +108,15 @@ CLAIM_MOVES: Mapping[Claim, Mapping[AttemptStatus, AttemptStatus]] = {
         _A.SENDING: _A.PENDING,
         _A.UNKNOWN: _A.PENDING,
     },
-    Claim.SUCCESS: {
-        _A.CREATED: _A.SUCCEEDED,
-        _A.SENDING: _A.SUCCEEDED,
-        _A.PENDING: _A.SUCCEEDED,
-        _A.UNKNOWN: _A.SUCCEEDED,
-        _A.REJECTED: _A.SUCCEEDED,
-        _A.FAILED: _A.SUCCEEDED,
-        _A.EXPIRED: _A.SUCCEEDED,
-    },
+    Claim.SUCCESS: _TO_SUCCEEDED,
     Claim.FAILURE: {
         _A.CREATED: _A.FAILED,
         _A.SENDING: _A.FAILED,
         _A.PENDING: _A.FAILED,
         _A.UNKNOWN: _A.FAILED,
     },
-    # What went back had come: from any other status it is a success first (see `decide()`).
-    Claim.REVERSED: {_A.SUCCEEDED: _A.REVERSED},
+    # What went back had come: a success first. The same claim, applied again, reverses it.
+    Claim.REVERSED: {**_TO_SUCCEEDED, _A.SUCCEEDED: _A.REVERSED},
     Claim.NOT_FOUND: {_A.PENDING: _A.UNKNOWN, _A.UNKNOWN: _A.EXPIRED},
     Claim.REJECTED: {
         _A.CREATED: _A.REJECTED,
@@ -175,10 +176,12 @@ def decide(  # noqa: PLR0911 - one return per rule reads like the table it is
     reference_is_free: bool = True,
     not_found_is_final: bool = False,
 ) -> Decision:
-    """Decide what one observation does to one attempt.
+    """Decide what one observation does to one attempt, refund or payout.
+
+    A reversal of what has not succeeded yet moves to SUCCEEDED: ask again with that status.
 
     Args:
-        money_matches: None when a success carries no amount.
+        money_matches: None when a success or reversal carries no amount.
         reference_matches: False when the company names another transaction of its own
             for the same attempt.
         reference_is_free: False when that transaction belongs to another attempt already.
@@ -187,16 +190,20 @@ def decide(  # noqa: PLR0911 - one return per rule reads like the table it is
     asked_already = source is Source.POLL
     if trust is Trust.HINT:
         return Decision(reason=Reason.HINT, ask=True)
-    if claim is Claim.SUCCESS and money_matches is not True:
+    # The reversal of what we have on record needs no amount to be about all of it.
+    is_known_whole = claim is Claim.REVERSED and current in PAID_ATTEMPTS and money_matches is None
+    if claim in MONEY_CLAIMS and money_matches is not True and not is_known_whole:
         reason = Reason.AMOUNT_MISSING if money_matches is None else Reason.AMOUNT_MISMATCH
         return Decision(reason=reason, ask=not asked_already, alarm=True)
     if not reference_is_free:
         return Decision(reason=Reason.REFERENCE_TAKEN, ask=not asked_already, alarm=True)
-    if current in {_A.SUCCEEDED, _A.REVERSED}:
-        return _after_success(claim, reference_matches=reference_matches, ask=not asked_already)
+    if claim in MONEY_CLAIMS and current in PAID_ATTEMPTS and not reference_matches:
+        return Decision(reason=Reason.REFERENCE_MISMATCH, alarm=True)
+    if current is _A.SUCCEEDED and claim in {Claim.FAILURE, Claim.NOT_FOUND}:
+        return Decision(reason=Reason.CONTRADICTION, ask=not asked_already, alarm=True)
     if claim is Claim.NOT_FOUND and current is _A.UNKNOWN and not not_found_is_final:
         return Decision(reason=Reason.NOT_FOUND_YET)
-    if claim is Claim.SUCCESS and current in DEAD_ATTEMPTS and source not in CONFIRMING_SOURCES:
+    if claim in MONEY_CLAIMS and current in DEAD_ATTEMPTS and source not in CONFIRMING_SOURCES:
         # One message said it failed and another that it was paid: ask the company.
         return Decision(reason=Reason.NEEDS_CONFIRMATION, ask=True)
     target = CLAIM_MOVES[claim].get(current)
@@ -204,14 +211,6 @@ def decide(  # noqa: PLR0911 - one return per rule reads like the table it is
     if target is None or (claim is Claim.NO_ANSWER and asked_already):
         return Decision(reason=Reason.NO_CHANGE)
     return Decision(reason=Reason.APPLIED, move_to=target)
-
-
-def _after_success(claim: Claim, *, reference_matches: bool, ask: bool) -> Decision:
-    if claim is Claim.SUCCESS and not reference_matches:
-        return Decision(reason=Reason.REFERENCE_MISMATCH, alarm=True)
-    if claim in {Claim.FAILURE, Claim.NOT_FOUND}:
-        return Decision(reason=Reason.CONTRADICTION, ask=ask, alarm=True)
-    return Decision(reason=Reason.NO_CHANGE)
 
 
 def attempt_may_follow(current: AttemptStatus, target: AttemptStatus) -> bool:

@@ -21,10 +21,12 @@ __all__ = [
     "CallHandle",
     "Capabilities",
     "Claim",
+    "DuplicatePolicy",
     "FailureCode",
     "Inquiry",
     "InquiryReply",
     "InquiryVerdict",
+    "LateSuccessPolicy",
     "Limit",
     "Observation",
     "Payer",
@@ -153,6 +155,21 @@ class FailureCode(StrEnum):
     OTHER = "other"
 
 
+class LateSuccessPolicy(StrEnum):
+    """What becomes of money for a payment that we no longer wait for."""
+
+    ACCEPT = "accept"
+    AUTO_REFUND = "auto_refund"
+    HOLD = "hold"
+
+
+class DuplicatePolicy(StrEnum):
+    """What becomes of a second charge."""
+
+    HOLD = "hold"
+    AUTO_REFUND = "auto_refund"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Limit:
     """The smallest and largest amount of one currency that a provider takes."""
@@ -182,8 +199,6 @@ class Capabilities:
         can_refund: the company gives money back by API, in parts too.
         signs_webhooks: its webhooks carry a proof. Otherwise its path must carry the secret
             suffix, and `open_webhook()` refuses what only a proof could tell.
-        answers_inquiries: before a payer confirms, the company asks us whether a number can
-            be paid; see `open_inquiry()`.
         payout_methods: where it can pay out to; empty: nowhere.
         payout_limits: currency -> limit of one payout.
         has_balance, has_statement: it tells them by API.
@@ -200,7 +215,6 @@ class Capabilities:
     can_cancel: bool = False
     can_refund: bool = False
     signs_webhooks: bool = True
-    answers_inquiries: bool = False
     payout_methods: tuple[PayoutMethod, ...] = ()
     payout_currencies: tuple[str, ...] = ()
     payout_limits: Mapping[str, Limit] = field(default_factory=dict)
@@ -402,6 +416,7 @@ class Observation:
         provider_ref: the company's own id of the payment, the same in everything it says
             about the same money: another one after a success is a second charge. Empty
             where an answer has only an id of itself.
+        payer_code: what the payer types, where the answer to the start that named it was lost.
         occurred_at: the company's clock; stored, decides nothing.
         failure_message: the company's own text, for staff.
     """
@@ -412,6 +427,7 @@ class Observation:
     money: Money | None = None
     fee: Money | None = None
     provider_ref: str = ""
+    payer_code: str = ""
     trust: Trust = Trust.STRONG
     failure_code: FailureCode | None = None
     failure_message: str = ""
@@ -420,6 +436,7 @@ class Observation:
     def __post_init__(self) -> None:
         _require_storable(self.reference)
         _require_storable(self.provider_ref)
+        _require_storable(self.payer_code)
 
 
 class InquiryVerdict(StrEnum):

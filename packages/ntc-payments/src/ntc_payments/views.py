@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 from ntc_core.errors import NotFound
 from ntc_core.pagination import StandardResultsSetPagination
@@ -13,7 +15,6 @@ from ntc_core.registry import UnknownProvider
 from ntc_core.response_wrapper import success_response
 from ntc_core.throttling import ScopedRateThrottle
 from ntc_core.webhooks.services import split_provider_slug
-from ntc_core.webhooks.types import WebhookVerifier
 from ntc_core.webhooks.views import WebhookView
 from rest_framework import generics
 from rest_framework.permissions import IsAuthenticated
@@ -25,6 +26,7 @@ from ntc_payments import selectors, services
 from ntc_payments.conf import provider_registry
 from ntc_payments.models import Payment, PaymentEvent
 from ntc_payments.permissions import CanReadTimeline
+from ntc_payments.providers.base import PaymentProvider
 from ntc_payments.serializers import (
     PaymentEventOutput,
     PaymentListInput,
@@ -34,6 +36,7 @@ from ntc_payments.serializers import (
 )
 
 __all__ = [
+    "PaymentActionView",
     "PaymentCancelView",
     "PaymentDetailView",
     "PaymentListView",
@@ -147,13 +150,39 @@ class PaymentWebhookView(WebhookView):
     channel = "payments"
     job = "ntc_payments.process_webhook_event"
 
-    def get_verifier(self, provider_slug: str) -> WebhookVerifier:
-        """Return the configured provider of that path."""
-        name, _ = split_provider_slug(provider_slug)
+    def get_verifier(self, provider_slug: str) -> PaymentProvider:
+        """Return the configured provider of that path.
+
+        A company that does not sign is known by the secret in its path alone.
+        """
+        name, suffix = split_provider_slug(provider_slug)
         try:
-            return provider_registry.get(name)
+            provider = provider_registry.get(name)
         except UnknownProvider as error:
             raise NotFound from error
+        if not provider.capabilities.signs_webhooks and not suffix:
+            raise NotFound
+        return provider
+
+
+class PaymentActionView(PaymentWebhookView):
+    """The same below a word of the company's choice, where it may also ask us something."""
+
+    def take(self, request: HttpRequest, provider_slug: str) -> HttpResponse:
+        """Answer an inquiry at once; take anything else that the provider names as a webhook."""
+        action = self.kwargs["action"]
+        provider = self.get_verifier(provider_slug)
+        if action in provider.webhook_actions:
+            return super().take(request, provider_slug)
+        if action not in provider.inquiry_actions:
+            raise NotFound
+        call = self.read_call(request)
+        inquiry = self.prove(
+            partial(provider.open_inquiry, action=action), call=call, name=provider.name
+        )
+        reply = services.answer_inquiry(provider=provider.name, inquiry=inquiry)
+        ack = provider.answer_inquiry(inquiry, reply)
+        return HttpResponse(ack.body, status=ack.status, content_type=ack.content_type)
 
 
 def _own_payment(request: Request, uid: UUID) -> Payment:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from ntc_payments.views import PaymentWebhookView
+from ntc_payments.views import PaymentActionView, PaymentWebhookView
 
 __all__ = ["urlpatterns"]
 
@@ -12,4 +12,11 @@ app_name = "ntc_payments_webhooks"
 
 urlpatterns = [
     path("webhooks/payments/<str:provider>/", PaymentWebhookView.as_view(), name="webhook"),
+    # Companies that append an action of their own to a base path do it their way.
+    path("webhooks/payments/<str:provider>/<slug:action>", PaymentActionView.as_view()),
+    path(
+        "webhooks/payments/<str:provider>/<slug:action>/",
+        PaymentActionView.as_view(),
+        name="webhook_action",
+    ),
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -15,12 +16,65 @@ Options = dict[str, Any]
 Providers = dict[str, Options]
 
 WEBHOOK_PATH = "/api/v1/webhooks/payments"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Company:
+    """The options of a payment company: `SELCOM_API_KEY` is the option `api_key` of `selcom`."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    #: Option -> where the company's API moves real money; what is used unless a variable says so.
+    live_urls: Mapping[str, str]
+    #: Whether a call tells the company where its callback goes; else its dashboard does.
+    is_told_callback_url: bool = True
+
+
+_COMPANIES = {
+    "selcom": _Company(
+        required=("api_key", "api_secret", "vendor"),
+        optional=("float_vendor", "pin", "c2b_token"),
+        live_urls={"base_url": "https://apigw.selcommobile.com"},
+    ),
+    "clickpesa": _Company(
+        required=("client_id", "api_key"),
+        optional=("checksum_key", "checksum_method"),
+        live_urls={"base_url": "https://api.clickpesa.com/third-parties"},
+    ),
+    "beem": _Company(
+        required=("api_key", "secret_key"),
+        optional=(
+            "secure_token",
+            "reference_prefix",
+            "paybill_number",
+            "disbursement_base_url",
+            "disbursement_account",
+            "disbursement_wallet_code",
+        ),
+        live_urls={
+            "checkout_base_url": "https://checkout.beem.africa",
+            "balance_base_url": "https://apitopup.beem.africa",
+        },
+        is_told_callback_url=False,
+    ),
+    "polar": _Company(
+        required=("access_token", "webhook_secrets", "product_id"),
+        optional=("api_version",),
+        live_urls={"base_url": "https://api.polar.sh"},
+        is_told_callback_url=False,
+    ),
+}
 # Scheme -> how the connection is encrypted, and the usual port for that.
 _SMTP_SCHEMES = {"smtp": ("none", 25), "smtp+tls": ("starttls", 587), "smtp+ssl": ("tls", 465)}
 
 
 def payment_providers(
-    env: Environment, *, public_url: str, default: Sequence[str], simulator: Mapping[str, str]
+    env: Environment,
+    *,
+    public_url: str,
+    default: Sequence[str],
+    simulator: Mapping[str, str],
+    may_move_money: bool = True,
 ) -> Providers:
     """Read PAYMENT_PROVIDERS and the options of each; the first one is the default choice.
 
@@ -29,21 +83,19 @@ def payment_providers(
         public_url: under which the companies reach us with their callbacks.
         default: the names when the variable is not set.
         simulator: values for those SIMULATOR_* variables that are not set.
+        may_move_money: False refuses the addresses where a call moves real money: most of
+            these companies have no sandbox, so a mistake of development would be a charge.
     """
-    known = {
-        "simulator": lambda: {
-            "base_url": env.web_url("SIMULATOR_BASE_URL", default=simulator.get("base_url", "")),
-            "api_key": env.text("SIMULATOR_API_KEY", default=simulator.get("api_key", "")),
-            "webhook_secret": env.text(
-                "SIMULATOR_WEBHOOK_SECRET", default=simulator.get("webhook_secret", "")
-            ),
-            "callback_url": f"{public_url}{WEBHOOK_PATH}/simulator/",
-        },
-    }
-    return {
-        name: _without_gaps(known[name](), prefix=name)
-        for name in _known_names(env, "PAYMENT_PROVIDERS", known=known, default=default)
-    }
+    webhooks = f"{public_url}{WEBHOOK_PATH}"
+    providers = {}
+    for name in _known_names(
+        env, "PAYMENT_PROVIDERS", known=("simulator", *_COMPANIES), default=default
+    ):
+        if name == "simulator":
+            providers[name] = _simulator(env, simulator, callback_url=f"{webhooks}/{name}/")
+        else:
+            providers[name] = _company(env, name, webhooks=webhooks, may_move_money=may_move_money)
+    return providers
 
 
 def return_hosts(*urls: str) -> list[str]:
@@ -68,6 +120,45 @@ def message_providers(
     }
 
 
+def _simulator(env: Environment, values: Mapping[str, str], *, callback_url: str) -> Options:
+    options = {
+        "base_url": env.web_url("SIMULATOR_BASE_URL", default=values.get("base_url", "")),
+        "api_key": env.text("SIMULATOR_API_KEY", default=values.get("api_key", "")),
+        "webhook_secret": env.text(
+            "SIMULATOR_WEBHOOK_SECRET", default=values.get("webhook_secret", "")
+        ),
+        "callback_url": callback_url,
+    }
+    return _without_gaps(options, prefix="simulator")
+
+
+def _company(env: Environment, name: str, *, webhooks: str, may_move_money: bool) -> Options:
+    company = _COMPANIES[name]
+    prefix = name.upper()
+    options: Options = {
+        option: env.required(f"{prefix}_{option.upper()}", expected="the value they gave you")
+        for option in company.required
+    }
+    for option, live_url in company.live_urls.items():
+        variable = f"{prefix}_{option.upper()}"
+        options[option] = env.web_url(variable, default=live_url)
+        if not may_move_money and options[option] == live_url:
+            raise refuse(
+                variable,
+                "is where real money moves, and this is development",
+                expected="the address of the simulator, such as "
+                f"http://127.0.0.1:8001/{name}, or of a sandbox",
+            )
+    for option in company.optional:
+        read = env.web_url if option.endswith("_url") else env.text
+        if value := read(f"{prefix}_{option.upper()}"):
+            options[option] = value
+    if company.is_told_callback_url:
+        secret = env.text("WEBHOOK_PATH_SECRET")
+        options["callback_url"] = f"{webhooks}/{name}{f'-{secret}' if secret else ''}/"
+    return options
+
+
 def _smtp(env: Environment) -> Options:
     """Read EMAIL_URL, spelled as django-environ spells it."""
     expected = "a URL such as smtp+tls://user:password@mail.example.com:587"
@@ -89,7 +180,7 @@ def _smtp(env: Environment) -> Options:
 
 
 def _known_names(
-    env: Environment, variable: str, *, known: Mapping[str, Any], default: Sequence[str]
+    env: Environment, variable: str, *, known: Collection[str], default: Sequence[str]
 ) -> list[str]:
     names = env.words(variable, default=default)
     for name in names:

@@ -66,6 +66,7 @@ def _derive(purpose: str) -> str:
 NTC_PAYMENT_PROVIDERS = payment_providers(
     env,
     public_url=PUBLIC_URL,
+    may_move_money=False,
     default=["simulator"],
     simulator={
         "base_url": f"http://127.0.0.1:{PORT + 1}",

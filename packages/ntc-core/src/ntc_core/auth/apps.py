@@ -18,8 +18,9 @@ class AuthConfig(AppConfig):
     def ready(self) -> None:
         """Register the checks, the audit and the OpenAPI description; keep the cache true."""
         from ntc_core.auth import audit, checks, schema  # noqa: F401, PLC0415 - they register themselves
+        from ntc_core.auth.services.ending import delete_sessions  # noqa: PLC0415 - needs the models
         from ntc_core.auth.session_cache import forget_user  # noqa: PLC0415 - needs the models
 
         user_model = get_user_model()
         post_save.connect(forget_user, sender=user_model, dispatch_uid="ntc_auth.saved")
-        pre_delete.connect(forget_user, sender=user_model, dispatch_uid="ntc_auth.deleted")
+        pre_delete.connect(delete_sessions, sender=user_model, dispatch_uid="ntc_auth.deleted")

@@ -3,7 +3,7 @@
 The events of this package; a project may record its own beside them:
 
     auth.login.ok          auth.login.failed      auth.logout          auth.logout_all
-    auth.refresh.reuse     auth.keys.rotated      auth.throttled
+    auth.refresh.reuse     auth.refresh.shared    auth.keys.rotated    auth.throttled
     code.issued            code.redeemed          code.refused
 
 A refusal is recorded outside of any transaction, or the error that follows would take the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, cast
 
 from django.utils.module_loading import import_string
@@ -88,6 +89,9 @@ class SessionOutput(serializers.ModelSerializer[AuthSession]):
         help_text="Such as Chrome on Android; may be empty."
     )
     current = serializers.SerializerMethodField(help_text="The one that is asking.")
+    last_used_at = serializers.SerializerMethodField(
+        help_text="To the hour: exactly when the owner last refreshed is a thief's question."
+    )
 
     class Meta:
         model = AuthSession
@@ -104,6 +108,9 @@ class SessionOutput(serializers.ModelSerializer[AuthSession]):
 
     def get_label(self, session: AuthSession) -> str:
         return device_label(session.user_agent)
+
+    def get_last_used_at(self, session: AuthSession) -> datetime:
+        return session.last_used_at.replace(minute=0, second=0, microsecond=0)
 
     def get_current(self, session: AuthSession) -> bool:
         return bool(session == self.context["request"].auth)

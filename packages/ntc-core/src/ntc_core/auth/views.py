@@ -18,7 +18,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ntc_core.auth import services
-from ntc_core.auth.cookies import access_cookie, csrf_cookie, refresh_cookie, set_csrf_cookie
+from ntc_core.auth.cookies import (
+    access_cookie,
+    csrf_cookie,
+    has_header,
+    refresh_cookie,
+    set_csrf_cookie,
+)
 from ntc_core.auth.csrf import is_csrf_token, new_csrf_token, require_header, require_our_page
 from ntc_core.auth.errors import CsrfFailed, TokenInvalid
 from ntc_core.auth.models import AuthSession, EndReason
@@ -96,8 +102,10 @@ class LoginView(PublicView):
         csrf_token = ""
         if in_cookies:
             csrf_token = new_csrf_token(signed_in.session.uid)
+            # A call with the header is no browser's own; its cookies are not looked at.
+            before = "" if has_header(request) else refresh_cookie(request)
             with contextlib.suppress(TokenInvalid):
-                services.sign_out(refresh_token=refresh_cookie(request), reason=EndReason.REPLACED)
+                services.sign_out(refresh_token=before, reason=EndReason.REPLACED)
         return answer_tokens(
             signed_in, output=SignedInOutput, csrf_token=csrf_token, message="Signed in."
         )
@@ -151,14 +159,13 @@ class LogoutAllView(APIView):
         """End every session of the caller, who is known by the access or the refresh token."""
         form = RefreshInput(data=request.data)
         form.is_valid(raise_exception=True)
-        user = request.user
+        user: Any = request.user
         in_body = form.validated_data.get("refresh")
         if in_body is not None or not user.is_authenticated:
             presented = find_presented(request, in_body=in_body)
             if presented is None:
                 raise NotAuthenticated
-            _, session = services.verify_token(presented.refresh, token_types=("refresh",))
-            user = session.user
+            user = services.get_owner(refresh_token=presented.refresh)
         services.sign_out_everywhere(user=user)
         response = success_response(message="Signed out everywhere.")
         return drop_cookies(request, response) if in_body is None else response
@@ -172,7 +179,10 @@ class VerifyView(PublicView):
     )
     @documented_errors(401, 403)
     def post(self, request: Request) -> Response:
-        """Tell whether a token would be accepted now; a refresh token is not spent by it."""
+        """Tell whether the session of a token goes on; a refresh token is not spent by it.
+
+        Whether it was spent before is not told: that is found out by refreshing.
+        """
         form = VerifyInput(data=request.data)
         form.is_valid(raise_exception=True)
         if "token" in form.validated_data:

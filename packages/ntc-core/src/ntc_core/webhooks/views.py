@@ -11,7 +11,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from django.db import InterfaceError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -27,7 +27,6 @@ from ntc_core.webhooks import services
 from ntc_core.webhooks.types import (
     AnswerUnreadable,
     SignatureInvalid,
-    VerifiedWebhook,
     WebhookRequest,
     WebhookVerifier,
 )
@@ -35,6 +34,8 @@ from ntc_core.webhooks.types import (
 __all__ = ["WebhookView"]
 
 log = logging.getLogger(__name__)
+
+_Opened = TypeVar("_Opened")
 
 READ_SIZE = 64 * 1024
 RETRY_AFTER_SECONDS = 30
@@ -97,10 +98,10 @@ class WebhookView(View):
         response["Allow"] = ", ".join(method.upper() for method in self.http_method_names)
         return response
 
-    def post(self, request: HttpRequest, provider: str) -> HttpResponse:
-        """Take one delivery."""
+    def post(self, request: HttpRequest, provider: str, **_: str) -> HttpResponse:
+        """Take one delivery. What else the path names is in `self.kwargs`."""
         try:
-            return self._take(request, provider)
+            return self.take(request, provider)
         except NtcError as error:
             return _refuse(error)
         except (OperationalError, InterfaceError) as error:
@@ -110,12 +111,12 @@ class WebhookView(View):
             response["Retry-After"] = str(RETRY_AFTER_SECONDS)
             return response
 
-    def _take(self, request: HttpRequest, provider_slug: str) -> HttpResponse:
-        body = _read_body(request, core_settings.WEBHOOK_MAX_BYTES)
+    def take(self, request: HttpRequest, provider_slug: str) -> HttpResponse:
+        """Prove, store and acknowledge. To override where a company wants more than that."""
+        call = self.read_call(request)
         name = provider_slug.partition("-")[0]
         verifier = self.get_verifier(provider_slug)
-        call = _as_webhook_request(request, body)
-        verified = self._prove(verifier, call, name)
+        verified = self.prove(verifier.open_webhook, call=call, name=name)
         event, is_new = services.receive_event(
             channel=self.channel, provider=name, job=self.job, request=call, verified=verified
         )
@@ -132,9 +133,17 @@ class WebhookView(View):
         ack = verified.ack
         return HttpResponse(ack.body, status=ack.status, content_type=ack.content_type)
 
-    def _prove(self, verifier: WebhookVerifier, call: WebhookRequest, name: str) -> VerifiedWebhook:
+    def read_call(self, request: HttpRequest) -> WebhookRequest:
+        """Return the call with its raw body, which is refused where it is too large."""
+        body = _read_body(request, core_settings.WEBHOOK_MAX_BYTES)
+        return _as_webhook_request(request, body)
+
+    def prove(
+        self, open_call: Callable[[WebhookRequest], _Opened], *, call: WebhookRequest, name: str
+    ) -> _Opened:
+        """Return what the provider makes of the call, or refuse it: 401 unproven, 400 unread."""
         try:
-            return verifier.open_webhook(call)
+            return open_call(call)
         except SignatureInvalid as error:
             self._log_refused("webhook.forged", name, call, error)
             raise NotProven from error

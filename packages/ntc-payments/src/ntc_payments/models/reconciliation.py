@@ -103,7 +103,6 @@ class Break(BaseModel):
         STATEMENT_AMOUNT = "statement_amount", "The statement has another amount"
         STATEMENT_FEE = "statement_fee", "The statement has another fee"
         STATEMENT_DUPLICATE = "statement_duplicate", "The statement has it twice"
-        BALANCE = "balance", "The company's balance differs from our books"
 
     class State(models.TextChoices):
         """Whether somebody has decided."""

@@ -49,6 +49,11 @@ class PaymentProvider(ABC):
     title: ClassVar[str]
     #: Of the class, or of an instance whose options switch something on.
     capabilities: Capabilities
+    #: Last parts of the webhook path, in the company's words, at which it asks whether a
+    #: number can be paid and waits for the answer: see `open_inquiry()`.
+    inquiry_actions: tuple[str, ...] = ()
+    #: Last parts of the webhook path at which it delivers webhooks, besides the bare path.
+    webhook_actions: tuple[str, ...] = ()
 
     # Money in.
 
@@ -105,7 +110,7 @@ class PaymentProvider(ABC):
     def open_inquiry(self, request: WebhookRequest, *, action: str) -> Inquiry:
         """Prove and read the question whether a number can be paid.
 
-        Only called when `capabilities.answers_inquiries`. Raises as `open_webhook()`.
+        Only called for one of the `inquiry_actions`. Raises as `open_webhook()`.
         """
         self._cannot("answer inquiries")
 

@@ -1,4 +1,4 @@
-"""Open and close breaks: differences that only a person can decide."""
+"""Open and close breaks: differences that only a person can decide, or time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ntc_core.money import Money
 
 from ntc_payments.models import Break
 
-__all__ = ["close_break", "open_break"]
+__all__ = ["close_break", "open_break", "resolve_breaks"]
 
 log = logging.getLogger("ntc_payments")
 
@@ -56,6 +56,24 @@ def open_break(
             extra={"break": str(found.uid), "kind": found.kind, "provider": provider},
         )
     return found
+
+
+def resolve_breaks(resolution: str, **which: Any) -> int:
+    """Close the open breaks among these: the question has answered itself.
+
+    Nobody is named as the one who closed them. In the caller's transaction.
+
+    Args:
+        resolution: a sentence about what answered it.
+        which: a filter, such as `dedupe_key="undecided:attempt:17"`.
+    """
+    now = timezone.now()
+    closed = Break.objects.filter(state=Break.State.OPEN, **which).update(
+        state=Break.State.CLOSED, resolution=resolution, closed_at=now, updated_at=now
+    )
+    if closed:
+        log.info("payment.breaks_resolved", extra={"count": closed, "resolution": resolution})
+    return closed
 
 
 def close_break(*, break_uid: Any, by: Any, resolution: str) -> Break:

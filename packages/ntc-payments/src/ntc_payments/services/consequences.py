@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from ntc_core.money import Money
 from ntc_core.outbox import enqueue
 
 from ntc_payments.models import Payment, PaymentAttempt
 from ntc_payments.signals import SIGNALS
 from ntc_payments.transitions import LIVE_ATTEMPTS
 
-__all__ = ["announce", "announce_later", "withdraw_later"]
+__all__ = ["announce", "announce_later", "refund_later", "withdraw_later"]
+
+#: Called with attempt id, amount in minor units, key.
+REFUND_JOB = "ntc_payments.refund_automatically"
 
 
 def announce_later(
-    event: str, *, payment: Payment, attempt: PaymentAttempt | None = None, once_per: str = ""
+    event: str,
+    *,
+    payment: Payment,
+    attempt: PaymentAttempt | None = None,
+    once_per: str | int = "",
 ) -> None:
     """Write the announcing job in the transaction of the effect.
 
@@ -22,6 +30,11 @@ def announce_later(
     key = f"{event}:{payment.pk}:{once_per}" if once_per else f"{event}:{payment.pk}"
     attempt_id = attempt.pk if attempt else 0
     enqueue("ntc_payments.announce", event, payment.pk, attempt_id, dedupe_key=key)
+
+
+def refund_later(*, attempt: PaymentAttempt, money: Money, key: str) -> None:
+    """Have money given back that a policy does not want, once per key."""
+    enqueue(REFUND_JOB, attempt.pk, money.minor, key, dedupe_key=key)
 
 
 def withdraw_later(*, payment: Payment) -> None:

@@ -11,6 +11,7 @@ from ntc_payments.models import Payment, PaymentAttempt
 from ntc_payments.services.consequences import announce_later, withdraw_later
 from ntc_payments.services.moves import lock_payment, move_payment
 from ntc_payments.services.observing import apply_observation, ask_now
+from ntc_payments.services.schedule import can_be_asked
 from ntc_payments.transitions import LIVE_ATTEMPTS, WAITING_PAYMENTS
 from ntc_payments.types import (
     AttemptStatus,
@@ -83,6 +84,7 @@ def expire_payment(*, payment_id: int) -> bool:
     """Expire a payment whose time is over; tell whether that happened.
 
     A live attempt is asked about first: an answer in the last second is not thrown away.
+    Where the company cannot be asked, its webhook may still come, as a late success.
     A call that is still out comes back, or its lease ends, before that.
     """
     with transaction.atomic():
@@ -108,4 +110,6 @@ def expire_payment(*, payment_id: int) -> bool:
 def _was_asked(attempt: PaymentAttempt, payment: Payment) -> bool:
     if attempt.status == AttemptStatus.CREATED:
         return True  # nothing was sent
+    if not can_be_asked(attempt.provider):
+        return attempt.status != AttemptStatus.SENDING  # its call is still to come back
     return attempt.last_polled_at is not None and attempt.last_polled_at >= payment.expires_at

@@ -12,9 +12,9 @@ from ntc_core.webhooks.services import finish_event
 from ntc_core.webhooks.types import PayloadUnreadable
 
 from ntc_payments.conf import provider_registry
-from ntc_payments.selectors import find_attempt
-from ntc_payments.services.observing import apply_observation
-from ntc_payments.types import Source
+from ntc_payments.services.subjects import apply_known, find_known
+from ntc_payments.services.unmatched import put_into_suspense, take_out_of_suspense
+from ntc_payments.types import Observation, Source
 
 __all__ = ["process_webhook_event"]
 
@@ -44,23 +44,28 @@ def process_webhook_event(*, event_id: int, tries: int = 0) -> None:
         finish_event(event, state="failed", error=str(error))
         return
     found = [
-        (find_attempt(provider=event.provider, reference=observation.reference), observation)
+        (observation, find_known(provider=event.provider, observation=observation))
         for observation in observations
     ]
-    # Lock payments in one order: two events with the same two references must not deadlock.
-    known = [(attempt, observation) for attempt, observation in found if attempt is not None]
-    for attempt, observation in sorted(known, key=lambda pair: pair[0].payment_id):
-        apply_observation(attempt_id=attempt.pk, observation=observation, source=Source.WEBHOOK)
-    if len(known) < len(observations):
-        finish_event(event, state="unmatched", error="No attempt of ours has this reference.")
-        _match_later(event, tries=tries)
+    apply_known([known for _, known in found if known], source=Source.WEBHOOK)
+    if event.attempts:
+        # Seen before, perhaps as nobody's money.
+        for observation, known in found:
+            if known is not None:
+                take_out_of_suspense(provider=event.provider, observation=observation)
+    unknown = [observation for observation, known in found if known is None]
+    if unknown:
+        finish_event(event, state="unmatched", error="Nothing of ours has this reference.")
+        _match_later(event, unknown, tries=tries)
         return
     finish_event(event, state="processed" if observations else "ignored")
 
 
-def _match_later(event: WebhookEvent, *, tries: int) -> None:
+def _match_later(event: WebhookEvent, unknown: list[Observation], *, tries: int) -> None:
     if tries >= len(REMATCH_DELAYS_SECONDS):
         log.error("payment.webhook_unmatched", extra={"provider": event.provider})
+        for observation in unknown:
+            put_into_suspense(provider=event.provider, observation=observation)
         return
     enqueue(
         "ntc_payments.process_webhook_event",

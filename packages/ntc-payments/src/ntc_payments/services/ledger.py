@@ -73,21 +73,27 @@ def book(
     if money.minor <= 0 or debit == credit:
         raise ValueError("A booking moves more than zero between two accounts.")
     source_id = f"{source.pk}:{suffix}" if suffix else str(source.pk)
-    with transaction.atomic():
-        fact, is_new = LedgerTransaction.objects.get_or_create(
-            source_type=source._meta.model_name,  # noqa: SLF001 - Django's documented name for it
-            source_id=source_id,
-            kind=kind,
-            defaults={"description": description, "occurred_at": occurred_at},
-        )
-        if is_new:
-            LedgerEntry.objects.bulk_create(
-                LedgerEntry(
-                    transaction=fact, account=account, amount_minor=minor, currency=money.currency
-                )
-                for account, minor in ((debit, money.minor), (credit, -money.minor))
+    fact = LedgerTransaction(
+        source_type=str(source._meta.model_name),  # noqa: SLF001 - Django's documented name
+        source_id=source_id,
+        kind=kind,
+        description=description,
+        occurred_at=occurred_at,
+    )
+    # No savepoint: the caller's transaction lives or dies with its bookings.
+    with transaction.atomic(savepoint=False):
+        # ON CONFLICT DO NOTHING: of two that book the same fact one waits, and then sees it.
+        LedgerTransaction.objects.bulk_create([fact], ignore_conflicts=True)
+        stored = LedgerTransaction.objects.filter(uid=fact.uid).first()
+        if stored is None:
+            return False
+        LedgerEntry.objects.bulk_create(
+            LedgerEntry(
+                transaction=stored, account=account, amount_minor=minor, currency=money.currency
             )
-    return is_new
+            for account, minor in ((debit, money.minor), (credit, -money.minor))
+        )
+    return True
 
 
 def account_balance(account: str, *, currency: str) -> Money:

@@ -7,7 +7,7 @@ or not at all. No call to another company happens in here.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,14 +16,29 @@ from django.utils import timezone
 from ntc_core.masking import mask_text
 
 from ntc_payments.conf import provider_registry
-from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
-from ntc_payments.services.consequences import announce_later, withdraw_later
+from ntc_payments.models import Break, PaymentAttempt, PaymentEvent
+from ntc_payments.services.breaks import resolve_breaks
+from ntc_payments.services.consequences import announce_later
 from ntc_payments.services.moves import lock_payment, move_attempt, move_payment, write_event
-from ntc_payments.services.schedule import ask_soon_at, next_poll_at
+from ntc_payments.services.once_more import once_more_if_lost
+from ntc_payments.services.schedule import ask_soon_at, can_be_asked, next_poll_at
+from ntc_payments.services.settling import (
+    Case,
+    book_fee,
+    contradict,
+    open_case_break,
+    reverse,
+    settle,
+    take_mismatch,
+    take_second_charge,
+    told_fee,
+)
 from ntc_payments.transitions import (
+    CONFIRMING_SOURCES,
     DEAD_ATTEMPTS,
+    LIVE_ATTEMPTS,
+    MONEY_CLAIMS,
     NOT_FOUND_LIMIT,
-    UNPAID_PAYMENTS,
     WAITING_PAYMENTS,
     Decision,
     Reason,
@@ -39,7 +54,7 @@ from ntc_payments.types import (
     Source,
 )
 
-__all__ = ["apply_observation", "ask_now"]
+__all__ = ["apply_observation", "ask_now", "undecided_key"]
 
 log = logging.getLogger("ntc_payments")
 
@@ -50,49 +65,53 @@ _DEFAULT_FAILURE = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Case:
-    """One observation and what it meets, with the payment locked."""
-
-    payment: Payment
-    attempt: PaymentAttempt
-    before: AttemptStatus
-    observation: Observation
-    source: Source
-
-
 def apply_observation(*, attempt_id: int, observation: Observation, source: Source) -> Decision:
     """Record the observation and, if the tables allow it, move the attempt and its payment.
 
-    Safe to call any number of times, in any order, from anywhere at once.
+    Safe to call any number of times, in any order, from anywhere at once. A transaction that
+    PostgreSQL gives up (deadlock, serialization) is done once more, unless it is part of the
+    caller's.
 
     Returns:
-        What was decided. `move_to` is None when nothing moved; `reason` says why.
+        What was decided last. `move_to` is None when nothing moved; `reason` says why.
     """
-    with transaction.atomic():
-        payment_id = PaymentAttempt.objects.values_list("payment_id", flat=True).get(pk=attempt_id)
-        payment = lock_payment(payment_id)
-        attempt = PaymentAttempt.objects.get(pk=attempt_id)
-        attempt.payment = payment
-        case = _Case(
-            payment=payment,
-            attempt=attempt,
-            before=AttemptStatus(attempt.status),
-            observation=observation,
-            source=source,
-        )
+    return once_more_if_lost(lambda: _apply(attempt_id, observation, source))
+
+
+@transaction.atomic
+def _apply(attempt_id: int, observation: Observation, source: Source) -> Decision:
+    payment_id = PaymentAttempt.objects.values_list("payment_id", flat=True).get(pk=attempt_id)
+    payment = lock_payment(payment_id)
+    attempt = PaymentAttempt.objects.get(pk=attempt_id)
+    attempt.payment = payment
+    case = Case(
+        payment=payment,
+        attempt=attempt,
+        before=AttemptStatus(attempt.status),
+        observation=observation,
+        source=source,
+    )
+    decision = _decide(case)
+    if observation.claim is Claim.REVERSED and decision.move_to is AttemptStatus.SUCCEEDED:
+        # What went back had come: the success has its own line and its own effects.
+        _carry_out(replace(case, observation=replace(observation, claim=Claim.SUCCESS)), decision)
+        case = replace(case, before=AttemptStatus.SUCCEEDED)
         decision = _decide(case)
-        _count_not_found(case)
-        if decision.move_to is not None:
-            _move(case, decision.move_to)
-        else:
-            _learn(case, decision)
-        _record(case, decision)
-        _follow(case, decision)
+    _carry_out(case, decision)
     return decision
 
 
-def _decide(case: _Case) -> Decision:
+def _carry_out(case: Case, decision: Decision) -> None:
+    _count_not_found(case)
+    if decision.move_to is not None:
+        _move(case, decision.move_to)
+    else:
+        _learn(case, decision)
+    _record(case, decision)
+    _follow(case, decision)
+
+
+def _decide(case: Case) -> Decision:
     attempt, observation = case.attempt, case.observation
     money_matches = None if observation.money is None else observation.money == attempt.money
     known, told = attempt.provider_ref, observation.provider_ref
@@ -122,7 +141,7 @@ def _not_found_is_final(attempt: PaymentAttempt) -> bool:
     return timezone.now() - attempt.sent_at >= timedelta(seconds=window)
 
 
-def _count_not_found(case: _Case) -> None:
+def _count_not_found(case: Case) -> None:
     """Keep how many "not found" came in a row; silence neither adds nor interrupts."""
     attempt = case.attempt
     if case.observation.claim is Claim.NO_ANSWER:
@@ -134,14 +153,18 @@ def _count_not_found(case: _Case) -> None:
         PaymentAttempt.objects.filter(pk=attempt.pk).update(not_found_count=count)
 
 
-def _move(case: _Case, to: AttemptStatus) -> None:
+def _move(case: Case, to: AttemptStatus) -> None:
     attempt, observation, now = case.attempt, case.observation, timezone.now()
     sent_at = None if to is AttemptStatus.CREATED else attempt.sent_at or now
     changes: dict[str, Any] = {
         "sent_at": sent_at,
         "lease_until": None,
-        "next_poll_at": next_poll_at(to, sent_at=sent_at, now=now) if sent_at else None,
+        "next_poll_at": None,
     }
+    if sent_at and can_be_asked(attempt.provider):
+        changes["next_poll_at"] = next_poll_at(to, sent_at=sent_at, now=now)
+    if (fee := told_fee(case)) is not None:
+        changes["fee_minor"] = fee
     if observation.provider_ref and (not attempt.provider_ref or to is AttemptStatus.SUCCEEDED):
         changes["provider_ref"] = observation.provider_ref
     if to in DEAD_ATTEMPTS:
@@ -158,19 +181,24 @@ def _move(case: _Case, to: AttemptStatus) -> None:
         raise RuntimeError(f"Attempt {attempt.reference} moved although its payment is locked.")
 
 
-def _learn(case: _Case, decision: Decision) -> None:
+def _learn(case: Case, decision: Decision) -> None:
     """Keep what is useful although nothing moves."""
     attempt, observation = case.attempt, case.observation
     changes: dict[str, Any] = {}
-    if decision.reason is Reason.NO_CHANGE and not attempt.provider_ref:
-        changes["provider_ref"] = observation.provider_ref
-    if decision.ask and case.before is not AttemptStatus.CREATED:
+    if decision.reason is Reason.NO_CHANGE:
+        if observation.provider_ref and not attempt.provider_ref:
+            changes["provider_ref"] = observation.provider_ref
+        if (fee := told_fee(case)) is not None:
+            changes["fee_minor"] = attempt.fee_minor = fee
+            book_fee(attempt)
+    is_sent = case.before is not AttemptStatus.CREATED
+    if decision.ask and is_sent and can_be_asked(attempt.provider):
         changes["next_poll_at"] = ask_soon_at(attempt, now=timezone.now())
     if changes:
         PaymentAttempt.objects.filter(pk=attempt.pk).update(updated_at=timezone.now(), **changes)
 
 
-def _record(case: _Case, decision: Decision) -> None:
+def _record(case: Case, decision: Decision) -> None:
     observation, money = case.observation, case.observation.money
     write_event(
         payment=case.payment,
@@ -203,14 +231,19 @@ def _record(case: _Case, decision: Decision) -> None:
         )
 
 
-def _follow(case: _Case, decision: Decision) -> None:
-    """Let the payment follow its attempt, and write what the project will be told."""
+def _follow(case: Case, decision: Decision) -> None:
+    """Let the payment and the books follow, and write what the project will be told."""
     to = decision.move_to
+    if to is None:
+        _follow_unmoved(case, decision)
+        return
     if to is AttemptStatus.SUCCEEDED:
-        _settle(case)
+        settle(case)
+    elif to is AttemptStatus.REVERSED:
+        reverse(case)
     elif to in DEAD_ATTEMPTS:
         _give_up(case)
-    elif to is not None and to is not AttemptStatus.CREATED:
+    elif to is not AttemptStatus.CREATED:
         move_payment(
             case.payment,
             to=PaymentStatus.PROCESSING,
@@ -218,49 +251,51 @@ def _follow(case: _Case, decision: Decision) -> None:
             source=case.source,
             attempt=case.attempt,
         )
-    elif decision.reason is Reason.REFERENCE_MISMATCH:
-        # The company charged twice under one reference of ours.
-        _announce_duplicate(case)
+    if case.before in LIVE_ATTEMPTS and to not in LIVE_ATTEMPTS:
+        resolve_breaks(
+            f"The company answered: {to.value}.", dedupe_key=undecided_key(case.attempt.pk)
+        )
 
 
-def _settle(case: _Case) -> None:
-    """The money of one attempt is there: let it pay the payment, at most once."""
-    payment, attempt = case.payment, case.attempt
-    if PaymentAttempt.objects.filter(payment=payment, settles=True).exists():
-        _announce_duplicate(case)
-        return
-    attempt.settles = True
-    attempt.save(update_fields=["settles"])
-    late = case.before in DEAD_ATTEMPTS or not payment.is_waiting
-    if late:
-        announce_later("payment_late_success", payment=payment, attempt=attempt)
-    # The policy for late money is to accept it: what was bought has no stock to run out.
-    move_payment(
-        payment,
-        to=PaymentStatus.SUCCEEDED,
-        allowed=UNPAID_PAYMENTS,
-        source=case.source,
-        attempt=attempt,
-        reason="late_success" if late else "",
-    )
-    announce_later("payment_succeeded", payment=payment, attempt=attempt)
-    withdraw_later(payment=payment)
+def _follow_unmoved(case: Case, decision: Decision) -> None:
+    claim, reason = case.observation.claim, decision.reason
+    if reason is Reason.AMOUNT_MISMATCH:
+        take_mismatch(case)
+    elif reason is Reason.REFERENCE_MISMATCH:
+        take_second_charge(case)
+    elif reason is Reason.CONTRADICTION:
+        contradict(case)
+    elif reason is Reason.REFERENCE_TAKEN and claim in MONEY_CLAIMS:
+        open_case_break(
+            case,
+            kind=Break.Kind.INTEGRITY,
+            dedupe_key=f"taken:attempt:{case.attempt.pk}:{case.observation.provider_ref}",
+            detail="The company names a transaction that belongs to another attempt.",
+            money=case.observation.money,
+        )
+    elif reason is Reason.NEEDS_CONFIRMATION and not can_be_asked(case.attempt.provider):
+        open_case_break(
+            case,
+            kind=Break.Kind.LATE_SUCCESS,
+            dedupe_key=f"late_success:attempt:{case.attempt.pk}",
+            detail="Said to have failed, then to be paid, by a company that cannot be asked.",
+            money=case.observation.money,
+        )
+    elif reason is Reason.NO_CHANGE and _confirms_payment(case):
+        resolve_breaks(
+            f"Confirmed as paid by {case.source.value}.",
+            attempt=case.attempt,
+            kind=Break.Kind.CONTRADICTION,
+        )
 
 
-def _announce_duplicate(case: _Case) -> None:
-    log.error(
-        "payment.duplicate_charge",
-        extra={"payment": str(case.payment.uid), "reference": case.attempt.reference},
-    )
-    announce_later(
-        "payment_duplicate_charge",
-        payment=case.payment,
-        attempt=case.attempt,
-        once_per=f"{case.attempt.pk}:{case.observation.provider_ref}",
-    )
+def _confirms_payment(case: Case) -> bool:
+    is_paid = case.before is AttemptStatus.SUCCEEDED
+    says_paid = case.observation.claim is Claim.SUCCESS
+    return is_paid and says_paid and case.source in CONFIRMING_SOURCES
 
 
-def _give_up(case: _Case) -> None:
+def _give_up(case: Case) -> None:
     moved = move_payment(
         case.payment,
         to=PaymentStatus.FAILED,
@@ -278,8 +313,15 @@ def _give_up(case: _Case) -> None:
         )
 
 
+def undecided_key(attempt_id: int) -> str:
+    """Return the name of the break about an attempt that nobody decided."""
+    return f"undecided:attempt:{attempt_id}"
+
+
 def ask_now(attempt: PaymentAttempt, *, now: datetime) -> None:
-    """Have the company asked by the next sweep."""
+    """Have the company asked by the next sweep, if it can be asked at all."""
+    if not can_be_asked(attempt.provider):
+        return
     PaymentAttempt.objects.filter(pk=attempt.pk).update(next_poll_at=ask_soon_at(attempt, now=now))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F
@@ -13,11 +13,13 @@ from ntc_core.http import AnswerUnreadable, HttpFailure
 from ntc_core.outbox import enqueue
 
 from ntc_payments.conf import provider_registry
-from ntc_payments.models import Payment, PaymentAttempt
+from ntc_payments.models import Break, Payment, PaymentAttempt
+from ntc_payments.services.breaks import open_break
 from ntc_payments.services.ending import expire_payment
-from ntc_payments.services.observing import apply_observation, ask_now
-from ntc_payments.services.schedule import next_poll_at
-from ntc_payments.transitions import WAITING_PAYMENTS
+from ntc_payments.services.moves import lock_payment
+from ntc_payments.services.observing import apply_observation, ask_now, undecided_key
+from ntc_payments.services.schedule import UNDECIDED_AFTER_SECONDS, can_be_asked, next_poll_at
+from ntc_payments.transitions import LIVE_ATTEMPTS, WAITING_PAYMENTS
 from ntc_payments.types import AttemptStatus, Claim, Observation, Source
 
 __all__ = ["poll_attempt", "poll_due"]
@@ -29,7 +31,7 @@ SWEEP_LIMIT = 200
 
 
 def poll_due() -> int:
-    """Plan the queries that are due, free dead calls, expire old payments.
+    """Plan the queries that are due, free dead calls, expire old payments, report the undecided.
 
     Talks to the database only; every query is a job of its own. Safe to run anywhere at once.
 
@@ -37,7 +39,7 @@ def poll_due() -> int:
         How many rows were looked after.
     """
     now = timezone.now()
-    return _free_dead_calls(now) + _plan_polls(now) + _expire_payments(now)
+    return _free_dead_calls(now) + _report_undecided(now) + _plan_polls(now) + _expire_payments(now)
 
 
 def poll_attempt(*, attempt_id: int) -> None:
@@ -45,6 +47,8 @@ def poll_attempt(*, attempt_id: int) -> None:
     attempt = PaymentAttempt.objects.get(pk=attempt_id)
     if attempt.status in {AttemptStatus.CREATED, AttemptStatus.SENDING}:
         return  # not sent, or the answer to the call itself is still to come
+    if not can_be_asked(attempt.provider):
+        return
     asked_at = timezone.now()
     try:
         for observation in _ask(attempt):
@@ -89,32 +93,58 @@ def _free_dead_calls(now: datetime) -> int:
     return count
 
 
+def _report_undecided(now: datetime) -> int:
+    """Leave to a person what no query will decide any more. A late answer closes it."""
+    silent = (
+        PaymentAttempt.objects.filter(
+            status__in=[AttemptStatus.PENDING, AttemptStatus.UNKNOWN],
+            sent_at__lte=now - timedelta(seconds=UNDECIDED_AFTER_SECONDS),
+            payment__expires_at__lte=now,
+        )
+        .exclude(breaks__kind=Break.Kind.UNDECIDED)
+        .order_by("pk")[:SWEEP_LIMIT]
+    )
+    return sum(_report_if_undecided(attempt) for attempt in silent)
+
+
+def _report_if_undecided(attempt: PaymentAttempt) -> bool:
+    with transaction.atomic():
+        # Nobody may decide it between this look and the break.
+        payment = lock_payment(attempt.payment_id)
+        status = PaymentAttempt.objects.values_list("status", flat=True).get(pk=attempt.pk)
+        if status not in LIVE_ATTEMPTS:
+            return False
+        open_break(
+            kind=Break.Kind.UNDECIDED,
+            dedupe_key=undecided_key(attempt.pk),
+            provider=attempt.provider,
+            detail=f"Still {status} after the last query. See the company's dashboard.",
+            money=attempt.money,
+            payment=payment,
+            attempt=attempt,
+        )
+    return True
+
+
 def _plan_polls(now: datetime) -> int:
     due = PaymentAttempt.objects.filter(next_poll_at__lte=now).order_by("next_poll_at")
     return sum(_plan_poll(attempt, now) for attempt in due[:SWEEP_LIMIT])
 
 
 def _plan_poll(attempt: PaymentAttempt, now: datetime) -> bool:
-    following = next_poll_at(
-        AttemptStatus(attempt.status), sent_at=attempt.sent_at or attempt.created_at, now=now
-    )
+    askable = can_be_asked(attempt.provider)
+    following = None
+    if askable:
+        following = next_poll_at(
+            AttemptStatus(attempt.status), sent_at=attempt.sent_at or attempt.created_at, now=now
+        )
     with transaction.atomic():
         planned = PaymentAttempt.objects.filter(
             pk=attempt.pk, next_poll_at=attempt.next_poll_at, polls=attempt.polls
-        ).update(next_poll_at=following, polls=F("polls") + 1)
-        if planned:
+        ).update(next_poll_at=following, polls=F("polls") + int(askable))
+        if planned and askable:
             number = attempt.polls + 1
             enqueue("ntc_payments.poll_attempt", attempt.pk, dedupe_key=f"{attempt.pk}:{number}")
-    if planned and following is None and attempt.is_live:
-        # This was the last query of the schedule; if it brings nothing, a person decides.
-        log.error(
-            "payment.attempt_undecided",
-            extra={
-                "provider": attempt.provider,
-                "reference": attempt.reference,
-                "status": attempt.status,
-            },
-        )
     return bool(planned)
 
 

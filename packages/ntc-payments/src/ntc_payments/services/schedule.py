@@ -1,15 +1,24 @@
-"""When a silent company is asked. Pure functions of the clock; no rows are changed."""
+"""When a silent company is asked, if it can be. No rows are read or changed."""
 
 from __future__ import annotations
 
 import random
 from datetime import datetime, timedelta
 
-from ntc_payments.models import PaymentAttempt
+from ntc_core.registry import UnknownProvider
+
+from ntc_payments.conf import provider_registry
+from ntc_payments.models.calls import CompanyCall
 from ntc_payments.transitions import DEAD_ATTEMPTS
 from ntc_payments.types import AttemptStatus
 
-__all__ = ["ask_soon_at", "next_poll_at", "send_again_after_seconds"]
+__all__ = [
+    "UNDECIDED_AFTER_SECONDS",
+    "ask_soon_at",
+    "can_be_asked",
+    "next_poll_at",
+    "send_again_after_seconds",
+]
 
 _HOUR = 3600
 
@@ -21,6 +30,9 @@ LIVE_OFFSETS_SECONDS = (
 #: Failed and expired are soft ends: money may still turn up, so we keep asking, rarely.
 DEAD_OFFSETS_SECONDS = (_HOUR, 6 * _HOUR, 24 * _HOUR, 72 * _HOUR)
 JITTER = 0.2
+#: Seconds after the call by which the last query has been made. What is live then, and whose
+#: payment is over, is left to a person, also where the company can never be asked.
+UNDECIDED_AFTER_SECONDS = LIVE_OFFSETS_SECONDS[-1] * (1 + JITTER)
 
 #: However many hints arrive, one attempt is not asked about more often than this.
 LEAST_SECONDS_BETWEEN_POLLS = 5
@@ -48,7 +60,15 @@ def next_poll_at(status: AttemptStatus, *, sent_at: datetime, now: datetime) -> 
     return None
 
 
-def ask_soon_at(attempt: PaymentAttempt, *, now: datetime) -> datetime:
+def can_be_asked(provider: str) -> bool:
+    """Tell whether the company answers what became of a call."""
+    try:
+        return provider_registry.get(provider).capabilities.can_query
+    except UnknownProvider:
+        return True  # not in the settings just now; the queries are made when it is back
+
+
+def ask_soon_at(attempt: CompanyCall, *, now: datetime) -> datetime:
     """Return the moment of an extra poll: now, unless the last one was just now."""
     if attempt.last_polled_at is None:
         return now

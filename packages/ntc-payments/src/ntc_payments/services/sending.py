@@ -12,11 +12,15 @@ from ntc_core.http import AnswerUnreadable, NoAnswer, NotSent
 from ntc_core.outbox.clock import seconds_from_now
 
 from ntc_payments.conf import payments_settings, provider_registry
-from ntc_payments.models import PaymentAttempt, PaymentEvent
+from ntc_payments.models import Break, PaymentAttempt, PaymentEvent
 from ntc_payments.providers.base import PaymentProvider
+from ntc_payments.services.breaks import open_break
 from ntc_payments.services.moves import lock_payment, move_attempt, move_payment, write_event
 from ntc_payments.services.observing import apply_observation, ask_now
+from ntc_payments.services.once_more import once_more_if_lost
+from ntc_payments.services.payers import payer_of
 from ntc_payments.services.schedule import send_again_after_seconds
+from ntc_payments.transitions import Decision
 from ntc_payments.types import (
     AttemptRequest,
     AttemptStatus,
@@ -52,12 +56,14 @@ def send_attempt(*, attempt_id: int) -> float | None:
         Seconds after which the same call may be made again, because it certainly did not
         reach the company; None: there is nothing more to send.
     """
-    attempt = PaymentAttempt.objects.select_related("payment").get(pk=attempt_id)
+    attempt = PaymentAttempt.objects.select_related("payment__payer").get(pk=attempt_id)
     provider = provider_registry.get(attempt.provider)
+    # Before the claim: a mistake in the project's own code leaves the attempt unsent.
+    request = _request(attempt)
     if not _claim(attempt):
         return None
     failpoint("payments.sending_committed")
-    outcome = _call(provider, attempt)
+    outcome = _call(provider, attempt, request)
     failpoint("payments.answer_received")
     return _apply(attempt, outcome)
 
@@ -100,15 +106,23 @@ def _claim(attempt: PaymentAttempt) -> bool:
     return True
 
 
-def _call(provider: PaymentProvider, attempt: PaymentAttempt) -> StartOutcome | Claim:
-    request = AttemptRequest(
+def _request(attempt: PaymentAttempt) -> AttemptRequest:
+    payment = attempt.payment
+    return AttemptRequest(
         reference=attempt.reference,
         money=attempt.money,
         method=PaymentMethod(attempt.method),
         phone_e164=attempt.phone_e164,
-        description=attempt.payment.description,
-        return_url=attempt.payment.return_url,
+        description=payment.description,
+        return_url=payment.return_url,
+        payer=payer_of(payment.payer),
+        expires_at=payment.expires_at,
     )
+
+
+def _call(
+    provider: PaymentProvider, attempt: PaymentAttempt, request: AttemptRequest
+) -> StartOutcome | Claim:
     extra = {"provider": attempt.provider, "reference": attempt.reference}
     try:
         return provider.start(request)
@@ -124,28 +138,56 @@ def _call(provider: PaymentProvider, attempt: PaymentAttempt) -> StartOutcome | 
 
 
 def _apply(attempt: PaymentAttempt, outcome: StartOutcome | Claim) -> float | None:
-    if isinstance(outcome, Claim):
-        observation = Observation(reference=attempt.reference, claim=outcome)
-        wait, ask, checkout_url = None, False, ""
-    else:
-        observation = Observation(
-            reference=attempt.reference,
-            claim=_CLAIMS[outcome.result],
-            money=outcome.money,
-            provider_ref=outcome.provider_ref,
-            failure_code=outcome.failure_code,
-            failure_message=outcome.failure_message,
-        )
-        wait, checkout_url = outcome.retry_after_seconds, outcome.checkout_url
-        ask = outcome.result is StartResult.DUPLICATE
-    with transaction.atomic():
-        decision = apply_observation(
-            attempt_id=attempt.pk, observation=observation, source=Source.RESPONSE
-        )
-        if checkout_url:
-            PaymentAttempt.objects.filter(pk=attempt.pk).update(checkout_url=checkout_url)
-        if ask:
-            ask_now(attempt, now=timezone.now())
+    answer = outcome if isinstance(outcome, StartOutcome) else None
+    decision = once_more_if_lost(lambda: _record(attempt, answer, _observe(attempt, outcome)))
     if decision.move_to is not AttemptStatus.CREATED:
         return None
+    wait = answer.retry_after_seconds if answer else None
     return max(wait or 0.0, send_again_after_seconds(attempt.sends))
+
+
+def _observe(attempt: PaymentAttempt, outcome: StartOutcome | Claim) -> Observation:
+    if isinstance(outcome, Claim):
+        return Observation(reference=attempt.reference, claim=outcome)
+    return Observation(
+        reference=attempt.reference,
+        claim=_CLAIMS[outcome.result],
+        money=outcome.money,
+        fee=outcome.fee,
+        provider_ref=outcome.provider_ref,
+        failure_code=outcome.failure_code,
+        failure_message=outcome.failure_message,
+    )
+
+
+@transaction.atomic
+def _record(
+    attempt: PaymentAttempt, answer: StartOutcome | None, observation: Observation
+) -> Decision:
+    decision = apply_observation(
+        attempt_id=attempt.pk, observation=observation, source=Source.RESPONSE
+    )
+    if answer is not None:
+        _keep_what_the_payer_needs(attempt, answer)
+        if answer.result is StartResult.DUPLICATE:
+            ask_now(attempt, now=timezone.now())
+    return decision
+
+
+def _keep_what_the_payer_needs(attempt: PaymentAttempt, answer: StartOutcome) -> None:
+    changes = {"checkout_url": answer.checkout_url, "payer_code": answer.payer_code}
+    others = PaymentAttempt.objects.filter(provider=attempt.provider).exclude(pk=attempt.pk)
+    if answer.payer_code and others.filter(payer_code=answer.payer_code).exists():
+        # Money on that number would pay the other attempt: the payer must not see it.
+        changes["payer_code"] = ""
+        open_break(
+            kind=Break.Kind.INTEGRITY,
+            dedupe_key=f"payer_code:attempt:{attempt.pk}",
+            provider=attempt.provider,
+            detail="The company gave a number to pay on that belongs to another attempt.",
+            payment=attempt.payment,
+            attempt=attempt,
+        )
+    told = {name: value for name, value in changes.items() if value}
+    if told:
+        PaymentAttempt.objects.filter(pk=attempt.pk).update(**told)

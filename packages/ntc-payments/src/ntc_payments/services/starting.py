@@ -21,6 +21,7 @@ from ntc_payments.errors import AttemptInProgress, CannotRetry, IdempotencyKeyRe
 from ntc_payments.models import (
     LONGEST_TEXT,
     LONGEST_URL,
+    Break,
     Payment,
     PaymentAttempt,
     PaymentEvent,
@@ -162,6 +163,10 @@ def _require_retriable(payment: Payment, attempts: list[PaymentAttempt]) -> None
         )
     if payment.status != PaymentStatus.FAILED:
         raise CannotRetry(f"The payment is {payment.status}; only a failed one can be retried.")
+    if payment.breaks.filter(kind=Break.Kind.LATE_SUCCESS, state=Break.State.OPEN).exists():
+        raise CannotRetry(
+            "Money for this payment has come late and is being looked at. Do not pay again."
+        )
     if payment.expires_at <= timezone.now():
         raise CannotRetry("The payment is too old to be retried. Start a new one.")
 

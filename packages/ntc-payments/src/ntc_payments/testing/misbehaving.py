@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 __all__ = ["MISBEHAVIOURS", "free_port", "misbehaving_server"]
 
@@ -45,9 +45,15 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def misbehaving_server(name: str) -> Iterator[str]:
-    """Serve that misbehaviour; yield the base URL."""
-    answer = MISBEHAVIOURS[name]
+def misbehaving_server(
+    name: str, *, well_answered: Mapping[str, bytes] | None = None
+) -> Iterator[str]:
+    """Serve that misbehaviour; yield the base URL.
+
+    Args:
+        well_answered: path -> JSON with which calls that only prepare are answered.
+    """
+    answers = {path.encode(): _ok(body) for path, body in (well_answered or {}).items()}
     listener = socket.create_server(("127.0.0.1", 0))
     ended = threading.Event()
 
@@ -58,7 +64,9 @@ def misbehaving_server(name: str) -> Iterator[str]:
             except OSError:
                 return
             with connection, contextlib.suppress(OSError):
-                connection.recv(65536)
+                request = connection.recv(65536)
+                path = b" ".join(request.split(b" ", 2)[1:2])
+                answer = answers.get(path, MISBEHAVIOURS[name])
                 if answer is None:
                     ended.wait(timeout=30)
                 else:
@@ -75,3 +83,8 @@ def misbehaving_server(name: str) -> Iterator[str]:
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         thread.join(timeout=5)
+
+
+def _ok(body: bytes) -> bytes:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    return head % len(body) + body

@@ -9,7 +9,7 @@ from ntc_core.auth.services.codes import (
 )
 from ntc_core.auth.services.ending import end_session, sign_out, sign_out_everywhere
 from ntc_core.auth.services.refreshing import SignedIn, refresh
-from ntc_core.auth.services.sessions import authenticate, sign_in, verify_token
+from ntc_core.auth.services.sessions import authenticate, get_owner, sign_in, verify_token
 
 __all__ = [
     "SignedIn",
@@ -17,6 +17,7 @@ __all__ = [
     "authenticate",
     "code_secrets",
     "end_session",
+    "get_owner",
     "issue_code",
     "redeem_code",
     "refresh",

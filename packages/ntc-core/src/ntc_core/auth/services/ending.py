@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.db import transaction
 from django.utils import timezone
 
 from ntc_core.auth.audit import record_event
-from ntc_core.auth.models import AuthSession, EndReason
+from ntc_core.auth.models import AuthSession, EndReason, RefreshRecord
 from ntc_core.auth.session_cache import forget_sessions
 from ntc_core.auth.tokens import read
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-__all__ = ["end_session", "end_sessions", "sign_out", "sign_out_everywhere"]
+__all__ = ["delete_sessions", "end_session", "end_sessions", "sign_out", "sign_out_everywhere"]
 
 
 def sign_out(*, refresh_token: str, reason: EndReason = EndReason.LOGOUT) -> None:
@@ -67,3 +68,20 @@ def end_sessions(sessions: QuerySet[AuthSession], *, reason: EndReason) -> int:
     )
     forget_sessions(uids)
     return ended
+
+
+def delete_sessions(sender: type[Any], instance: Any, **_: Any) -> None:
+    """Delete the sessions of a user who is about to be deleted (signal receiver).
+
+    Django would collect the rows first and delete them later; a sign-in or refresh between
+    would leave one behind that refers to nobody. In the order user, session, token each of
+    these either is finished before, or waits and finds nothing.
+    """
+    with transaction.atomic():
+        people = sender._base_manager.select_for_update()  # noqa: SLF001 - Django's documented name
+        people.filter(pk=instance.pk).values_list("pk").first()
+        sessions = AuthSession.objects.select_for_update().filter(user_id=instance.pk)
+        uids = dict(sessions.values_list("pk", "uid"))
+        RefreshRecord.objects.filter(session__in=uids).delete()
+        AuthSession.objects.filter(pk__in=uids).delete()
+        forget_sessions(uids.values())

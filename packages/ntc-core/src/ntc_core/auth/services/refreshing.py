@@ -23,6 +23,7 @@ from ntc_core.auth.selectors import find_record, require_live, subject_of
 from ntc_core.auth.services.ending import end_sessions
 from ntc_core.auth.signals import refresh_reused
 from ntc_core.auth.tokens import Claims, access_jti, hash_jti, mint, next_jti, read
+from ntc_core.client import current_request, user_agent_of
 
 __all__ = ["SignedIn", "new_record", "refresh", "tokens_of"]
 
@@ -120,15 +121,17 @@ def _spend(record: RefreshRecord, *, successor: RefreshRecord, now: datetime) ->
         TokenInvalid: the session ended meanwhile.
     """
     with transaction.atomic(durable=True):
-        # The gate: of any number of concurrent calls with one token, one changes the row.
-        spent = RefreshRecord.objects.filter(pk=record.pk, used_at=None).update(used_at=now)
-        if not spent:
-            return False
+        # The session before its tokens: everybody locks in this order, who deletes them too.
         live = AuthSession.objects.filter(
             pk=record.session_id, revoked_at=None, expires_at__gt=now
         ).update(last_used_at=now, updated_at=now)
         if not live:
             raise TokenInvalid
+        # The gate: of any number of concurrent calls with one token, one changes the row.
+        spent = RefreshRecord.objects.filter(pk=record.pk, used_at=None).update(used_at=now)
+        if not spent:
+            transaction.set_rollback(True)
+            return False
         successor.save(force_insert=True)
     return True
 
@@ -153,7 +156,16 @@ def _again(record: RefreshRecord, *, claims: Claims, arrived_at: datetime) -> Si
     if successor is None:
         raise TokenInvalid
     log.info("auth.refresh.again", extra={"session": str(session.uid)})
+    if _comes_from_elsewhere(session):
+        # A thief within the window cannot be told from a second tab, but staff may see it.
+        record_event("auth.refresh.shared", session=session, level=logging.WARNING)
     return tokens_of(session, jti=jti, record=successor)
+
+
+def _comes_from_elsewhere(session: AuthSession) -> bool:
+    """Tell whether another program is asking than the one that signed in."""
+    request = current_request()
+    return request is not None and user_agent_of(request) != session.user_agent
 
 
 def _end_stolen(session: AuthSession) -> None:

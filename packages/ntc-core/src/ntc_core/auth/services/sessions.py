@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
     from rest_framework.request import Request
 
-__all__ = ["authenticate", "sign_in", "verify_token"]
+__all__ = ["authenticate", "get_owner", "sign_in", "verify_token"]
 
 
 def authenticate(
@@ -96,19 +96,30 @@ def _require_unchanged(user: Any) -> None:
 def verify_token(
     text: str, *, token_types: Sequence[str] = ("access", "refresh")
 ) -> tuple[Claims, AuthSession]:
-    """Return what a token says, and its session, if it would be accepted right now.
+    """Return what a token says, and its session, if that goes on.
+
+    A refresh token is judged by its session too, spent or not: to whom has stolen one, "spent"
+    would say that the owner has refreshed, and that to use it now would give the theft away.
 
     Raises:
-        TokenInvalid: it would be refused, or is of none of these types.
+        TokenInvalid: forged, past its end, of none of these types, or the session is over.
     """
     claims = _read_any(text, token_types=token_types)
-    if claims.token_type == "access":  # noqa: S105 - a type
-        return claims, get_live_session(claims=claims)
+    return claims, get_live_session(claims=claims)
+
+
+def get_owner(*, refresh_token: str) -> AbstractBaseUser:
+    """Return the user whom a refresh token stands for, if it could still be spent.
+
+    Raises:
+        TokenInvalid: it could not: what an old log holds must not sign its owner out.
+    """
+    claims = read(refresh_token, token_type="refresh")  # noqa: S106 - a type, not a secret
     record = find_record(jti=claims.jti)
     if record is None or record.used_at is not None:
         raise TokenInvalid
     require_live(record.session, claims=claims)
-    return claims, record.session
+    return record.session.user
 
 
 def _read_any(text: str, *, token_types: Sequence[str]) -> Claims:

@@ -2,7 +2,7 @@
 
     manage.py rotate_jwt_keys add       a new key that verifies; deploy it everywhere
     manage.py rotate_jwt_keys promote   now it signs; deploy, and wait for the old tokens to end
-    manage.py rotate_jwt_keys retire    the old key is gone; deploy
+    manage.py rotate_jwt_keys retire    the old key is gone; deploy (--force without --file)
 
 Between two steps every process has to get the new list, so that none meets a token whose key
 it does not know. Without `--file` the new value of JWT_KEYS is printed; with it, the file that
@@ -41,7 +41,7 @@ class Command(BaseCommand):
         """Take one step and say which keys there are now, the one that signs first."""
         try:
             keys = _read(file) if file else list(signing_keys())
-            if step == "retire" and file and not options["force"]:
+            if step == "retire" and not options["force"]:
                 _require_overlap(file)
             keys = _after(step, keys, algorithm=algorithm)
             kids = [key.kid for key in parse_keys(keys)]
@@ -74,8 +74,14 @@ def _read(file: Path) -> list[str]:
     return [key.strip() for key in text.split(",") if key.strip()]
 
 
-def _require_overlap(file: Path) -> None:
+def _require_overlap(file: Path | None) -> None:
     """Refuse to drop a key while tokens that it signed may be in use."""
+    if file is None:
+        raise CommandError(
+            "JWT_KEYS does not tell when the new key was promoted. Tokens of the old one are in "
+            f"use for {auth_settings.REFRESH_TOKEN_SECONDS / DAY:.0f} days from then. Retire it "
+            "after that with --force; earlier, it signs their owners out."
+        )
     wait_seconds = file.stat().st_mtime + auth_settings.REFRESH_TOKEN_SECONDS - time.time()
     if wait_seconds > 0:
         raise CommandError(
