@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -417,6 +418,7 @@ def test_calls_are_traced_without_what_they_carry():
     assert (call.method, call.host, call.path) == ("POST", "127.0.0.1", "/v1/push")
     assert (call.status, call.error) == (503, "")
     assert call.seconds > 0
+    assert call.started_at.utcoffset() == timedelta(0)
     assert "secret" not in repr(call)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -108,13 +109,15 @@ class HttpClient:
 def _note(
     request: httpx.Request, *, began: float, status: int | None = None, error: str = ""
 ) -> None:
+    seconds = time.monotonic() - began
     note_call(
         TracedCall(
             method=request.method,
             host=request.url.host,
             path=request.url.path,
             status=status,
-            seconds=time.monotonic() - began,
+            started_at=datetime.now(UTC) - timedelta(seconds=seconds),
+            seconds=seconds,
             error=error,
         )
     )

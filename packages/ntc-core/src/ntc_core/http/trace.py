@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import datetime
 
 __all__ = ["TracedCall", "note_call", "traced_calls"]
 
@@ -20,7 +21,8 @@ class TracedCall:
     Attributes:
         path: without the query. A company may have people in it: mask before it is stored.
         status: of the answer; None: there was none.
-        seconds: from the call to its end.
+        started_at: by this machine's clock; decides nothing.
+        seconds: from then to its end.
         error: name of the exception that ended it; empty: it was answered.
     """
 
@@ -28,6 +30,7 @@ class TracedCall:
     host: str
     path: str
     status: int | None
+    started_at: datetime
     seconds: float
     error: str = ""
 
