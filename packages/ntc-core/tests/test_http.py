@@ -11,10 +11,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from ntc_core.http import AnswerUnreadable, HttpAnswer, HttpClient, HttpFailure, NoAnswer, NotSent
+from ntc_core.http import (
+    AnswerUnreadable,
+    HttpAnswer,
+    HttpClient,
+    HttpFailure,
+    NoAnswer,
+    NotSent,
+    traced_calls,
+)
 from ntc_core.http.exchange import MAX_EXCHANGES
 
 from tests.http_company import Behaviour, Conversation, company
@@ -396,3 +405,32 @@ def test_types_are_importable_without_httpx():
     )
 
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_calls_are_traced_without_what_they_carry():
+    """Method, host, path and end; nothing of a query, a header or a body."""
+    with company(respond("503 Busy", b"secret-body")) as server, traced_calls() as calls:
+        client(server.url, headers={"x-key": "secret-header"}).request(
+            "POST", "/v1/push", params={"token": "secret-query"}, json={"pin": "secret-pin"}
+        )
+
+    [call] = calls
+    assert (call.method, call.host, call.path) == ("POST", "127.0.0.1", "/v1/push")
+    assert (call.status, call.error) == (503, "")
+    assert call.seconds > 0
+    assert call.started_at.utcoffset() == timedelta(0)
+    assert "secret" not in repr(call)
+
+
+def test_call_without_an_answer_is_traced_with_its_failure():
+    """An inner block takes its calls for itself."""
+    with (
+        company(hang_before_answer) as server,
+        traced_calls() as outer,
+        traced_calls() as calls,
+        pytest.raises(NoAnswer),
+    ):
+        client(server.url).request("GET", "/v1/state")
+
+    assert [(call.status, call.error) for call in calls] == [(None, "NoAnswer")]
+    assert outer == []

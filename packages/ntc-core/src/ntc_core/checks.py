@@ -4,6 +4,7 @@ E001  a middleware of ntc_core is missing        E002  they are not the first, i
 E003  another exception handler                  E004  another default renderer
 E005  no permission by default                   E006  NTC_TRUSTED_PROXY_COUNT is no count
 E007  another CSRF failure view                  E008  NTC_API_PREFIXES is not as expected
+E009  NTC_METRICS_SINK cannot be built
 W001  ALLOWED_HOSTS lets everybody in  (--deploy)
 W002  a parser besides JSON by default (--deploy)
 """
@@ -14,6 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name
+from django.utils.module_loading import import_string
 
 from ntc_core.conf import core_settings
 
@@ -30,6 +32,7 @@ _PARSER = "ntc_core.parsers.StrictJSONParser"
 _CSRF_VIEW = "ntc_core.exceptions.csrf_failure"
 _OPEN_PERMISSION = "rest_framework.permissions.AllowAny"
 _MOST_PROXIES = 10
+_SINK_METHODS = ("count", "observe", "gauge")
 
 
 @register(Tags.security)
@@ -40,6 +43,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:
         *_check_rest_framework(),
         *_check_core_settings(),
         *_check_csrf_view(),
+        *_check_metrics_sink(),
     ]
 
 
@@ -141,6 +145,26 @@ def _check_csrf_view() -> list[CheckMessage]:
             f"CSRF_FAILURE_VIEW is {settings.CSRF_FAILURE_VIEW!r}: a refusal would not be JSON.",
             hint=f"Set CSRF_FAILURE_VIEW = {_CSRF_VIEW!r}.",
             id="ntc_core.E007",
+        )
+    ]
+
+
+def _check_metrics_sink() -> list[CheckMessage]:
+    path = core_settings.METRICS_SINK
+    if not path:
+        return []
+    try:
+        sink = import_string(path)()
+    except Exception as error:  # noqa: BLE001 - the project's own code: whatever it raises is the finding
+        return [Error(f"NTC_METRICS_SINK: {path!r} cannot be built: {error}", id="ntc_core.E009")]
+    missing = [name for name in _SINK_METHODS if not callable(getattr(sink, name, None))]
+    if not missing:
+        return []
+    return [
+        Error(
+            f"NTC_METRICS_SINK: {path!r} has no {', '.join(missing)}.",
+            hint="See ntc_core.metrics.MetricsSink.",
+            id="ntc_core.E009",
         )
     ]
 

@@ -54,6 +54,8 @@ class CoreSettings(AppSettings):
         "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
         "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     )
+    #: Dotted path of the class that numbers are told to (`ntc_core.metrics`); empty: nobody.
+    METRICS_SINK: str = ""
     #: Redis that counts calls for the limits; empty: the default cache's, else this process.
     THROTTLE_REDIS_URL: str = ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 from ntc_core.outbox import enqueue
 from ntc_core.outbox.models import OutboxJob
@@ -104,6 +105,9 @@ def test_staff_replays_in_the_admin(row, admin_client):
 
     assert "1 event(s) will be replayed" in page.content.decode()
     assert run_due_jobs() == 1
+    [act] = LogEntry.objects.all()
+    assert (act.object_id, act.change_message) == (str(row.pk), "Replayed.")
+    assert act.user.is_superuser
 
 
 def test_staff_sees_the_event_without_the_people_in_it(row, admin_client):

@@ -51,6 +51,9 @@ class PaymentsSettings(AppSettings):
     #: Dotted path of a function (user) -> `ntc_payments.types.Payer`: what a company is told
     #: about who pays.
     PAYMENT_PAYER_DETAILS: str = "ntc_payments.services.payers.describe_payer"
+    #: Dotted path of a function (payment) -> `ntc_payments.types.TimelineNote`s: what the project
+    #: adds to a payment's timeline in the admin, such as the messages it sent. Empty: nothing.
+    PAYMENT_TIMELINE_NOTES: str = ""
 
 
 payments_settings = PaymentsSettings()

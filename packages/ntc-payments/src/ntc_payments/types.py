@@ -42,6 +42,7 @@ __all__ = [
     "StartResult",
     "StatementEntry",
     "Subject",
+    "TimelineNote",
     "Trust",
 ]
 
@@ -501,3 +502,18 @@ def _require_storable(reference: str) -> None:
     """Refuse at the border what no column takes: it would get stuck far from its cause."""
     if len(reference) > LONGEST_PROVIDER_REF or not reference.isprintable():
         raise ValueError("The company's reference is too long or has control characters.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimelineNote:
+    """A line that the project adds to a payment's timeline. People in it are masked there.
+
+    Attributes:
+        kind: one word, such as "message".
+        url: of a page of the admin that tells more.
+    """
+
+    at: datetime
+    kind: str
+    text: str
+    url: str = ""

@@ -15,7 +15,15 @@ _READS_PEOPLE = ["accounts.view_user", "subscriptions.view_subscription", "subsc
 _READS_PAYMENTS = [
     "ntc_payments.view_payment",
     "ntc_payments.view_paymentattempt",
-    "ntc_payments.view_paymentevent",  # also the timeline of a payment in the API
+    "ntc_payments.view_paymentevent",  # also the timeline of a payment, in the API and the admin
+    "ntc_payments.view_refund",
+]
+_READS_BOOKS = [
+    "ntc_payments.view_payout",
+    "ntc_payments.view_break",
+    "ntc_payments.view_ledgertransaction",
+    "ntc_payments.view_ledgerentry",
+    "ntc_payments.view_statementline",
 ]
 
 ROLES: dict[str, list[str]] = {
@@ -34,6 +42,8 @@ ROLES: dict[str, list[str]] = {
     "Finance": [
         *_READS_PEOPLE,
         *_READS_PAYMENTS,
+        *_READS_BOOKS,
+        "ntc_payments.close_break",
         "subscriptions.view_subscriptionperiod",
         "ntc_webhooks.view_webhookevent",
     ],
@@ -41,6 +51,7 @@ ROLES: dict[str, list[str]] = {
     "Admin": [
         *_READS_PEOPLE,
         *_READS_PAYMENTS,
+        *_READS_BOOKS,
         "accounts.add_user",
         "accounts.change_user",
         "subscriptions.view_subscriptionperiod",

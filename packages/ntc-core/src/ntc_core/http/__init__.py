@@ -12,6 +12,16 @@ Plain Python; httpx is imported at the first call.
 """
 
 from ntc_core.http.client import HttpClient
+from ntc_core.http.trace import TracedCall, traced_calls
 from ntc_core.http.types import AnswerUnreadable, HttpAnswer, HttpFailure, NoAnswer, NotSent
 
-__all__ = ["AnswerUnreadable", "HttpAnswer", "HttpClient", "HttpFailure", "NoAnswer", "NotSent"]
+__all__ = [
+    "AnswerUnreadable",
+    "HttpAnswer",
+    "HttpClient",
+    "HttpFailure",
+    "NoAnswer",
+    "NotSent",
+    "TracedCall",
+    "traced_calls",
+]

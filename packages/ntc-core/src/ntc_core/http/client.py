@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ntc_core.http.trace import TracedCall, note_call
+from ntc_core.http.types import HttpFailure
+
 if TYPE_CHECKING:
     import ssl
+
+    import httpx
 
     from ntc_core.http.types import HttpAnswer
 
@@ -82,10 +89,35 @@ class HttpClient:
         )
         if self._ssl_context is None and request.url.scheme == "https":
             self._ssl_context = exchange.make_ssl_context()
-        return exchange.Exchange(
+        prepared = exchange.Exchange(
             request,
             total_timeout_seconds=self.total_timeout_seconds,
             connect_timeout_seconds=self.connect_timeout_seconds,
             max_response_bytes=self.max_response_bytes,
             ssl_context=self._ssl_context,
-        ).run()
+        )
+        began = time.monotonic()
+        try:
+            answer = prepared.run()
+        except HttpFailure as error:
+            _note(request, began=began, error=type(error).__name__)
+            raise
+        _note(request, began=began, status=answer.status)
+        return answer
+
+
+def _note(
+    request: httpx.Request, *, began: float, status: int | None = None, error: str = ""
+) -> None:
+    seconds = time.monotonic() - began
+    note_call(
+        TracedCall(
+            method=request.method,
+            host=request.url.host,
+            path=request.url.path,
+            status=status,
+            started_at=datetime.now(UTC) - timedelta(seconds=seconds),
+            seconds=seconds,
+            error=error,
+        )
+    )

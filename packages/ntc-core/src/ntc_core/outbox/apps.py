@@ -22,8 +22,8 @@ class OutboxConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Import every app's `tasks.py`; in a server, let the first request start the runner."""
-        autodiscover_modules("tasks")
+        """Import every app's `tasks.py` and `metrics.py`; let a server's first request start it."""
+        autodiscover_modules("tasks", "metrics")
         if core_settings.OUTBOX_RUNNER == "celery":
             # Registers the shared tasks with the project's Celery app.
             from ntc_core.outbox import celery  # noqa: F401, PLC0415

@@ -90,4 +90,5 @@ class WebhookEventAdmin(ReadOnlyRows, BaseAdmin):
         events = list(queryset)
         for event in events:
             services.replay_event(event)
+            self.log_change(request, event, "Replayed.")
         self.message_user(request, f"{len(events)} event(s) will be replayed.", messages.SUCCESS)

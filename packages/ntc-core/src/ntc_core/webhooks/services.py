@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from ntc_core.conf import core_settings
 from ntc_core.errors import NotFound
 from ntc_core.masking import mask_text
+from ntc_core.metrics import observe_after_commit
 from ntc_core.models import new_uid
 from ntc_core.outbox import enqueue
 from ntc_core.outbox.models import OutboxJob
@@ -98,6 +100,14 @@ def receive_event(
 def finish_event(event: WebhookEvent, *, state: str, error: str = "") -> None:
     """Write what became of an event, in the transaction of its effect."""
     state = WebhookEvent.State(state)
+    if state in _END_STATES and _is_first_end(event):
+        lag = timezone.now() - event.created_at
+        observe_after_commit(
+            "ntc_webhook_lag_seconds",
+            lag.total_seconds(),
+            channel=event.channel,
+            provider=event.provider,
+        )
     WebhookEvent.objects.filter(pk=event.pk).update(
         state=state,
         attempts=F("attempts") + 1,
@@ -130,6 +140,11 @@ def note_failed_job(*, job: OutboxJob, parked: bool, **_: object) -> None:
         last_error=job.last_error,
         updated_at=Now(),
     )
+
+
+def _is_first_end(event: WebhookEvent) -> bool:
+    """A replay starts over at "received", and says nothing about how fast we are."""
+    return event.state != WebhookEvent.State.RECEIVED or event.attempts == 0
 
 
 def _storable_key(dedupe_key: str) -> str:

@@ -7,6 +7,7 @@ from ntc_payments.models.columns import (
     new_reference,
     new_refund_reference,
 )
+from ntc_payments.models.exchange import CompanyExchange
 from ntc_payments.models.history import PaymentEvent
 from ntc_payments.models.ledger import LedgerEntry, LedgerTransaction
 from ntc_payments.models.payment import Payment, PaymentAttempt
@@ -18,6 +19,7 @@ __all__ = [
     "LONGEST_TEXT",
     "LONGEST_URL",
     "Break",
+    "CompanyExchange",
     "LedgerEntry",
     "LedgerTransaction",
     "Payment",

@@ -71,6 +71,8 @@ class PaymentEvent(AppendOnlyModel, BaseModel):
     #: When it happened by the company's clock. Stored, decides nothing.
     occurred_at = models.DateTimeField(null=True, blank=True)
     request_id = models.CharField(max_length=128, blank=True)
+    #: Of the row in the inbox that told it, where a webhook did.
+    webhook_uid = models.UUIDField(null=True, blank=True)
 
     class Meta:
         verbose_name = "event"

@@ -12,7 +12,9 @@ from ntc_core.errors import Conflict, InvalidInput
 from ntc_core.masking import mask_text
 from ntc_core.money import Money
 
-from ntc_payments.models import Break
+from ntc_payments.models import Break, PaymentEvent
+from ntc_payments.services.moves import write_event
+from ntc_payments.types import Source
 
 __all__ = ["close_break", "open_break", "resolve_breaks"]
 
@@ -99,8 +101,30 @@ def close_break(*, break_uid: Any, by: Any, resolution: str) -> Break:
         found.closed_by = by
         found.closed_at = timezone.now()
         found.save()
+        _write_closing(found, by=by)
     log.info(
         "payment.break_closed",
         extra={"break": str(found.uid), "kind": found.kind, "by": str(by.pk)},
     )
     return found
+
+
+def _write_closing(found: Break, *, by: Any) -> None:
+    """Add the act to the history of what the break is about, where that has one."""
+    about = found.attempt or found.refund
+    payment = found.payment or (about.payment if about else None)
+    if payment is None and found.payout is None:
+        return
+    write_event(
+        payment=payment,
+        attempt=found.attempt,
+        refund=found.refund,
+        payout=found.payout,
+        actor=by,
+        kind=PaymentEvent.Kind.BREAK,
+        source=Source.STAFF.value,
+        applied=True,
+        reason=found.kind,
+        from_status=Break.State.OPEN.value,
+        to_status=Break.State.CLOSED.value,
+    )

@@ -7,8 +7,9 @@ from django.utils import timezone
 
 from ntc_payments.conf import provider_registry
 from ntc_payments.errors import CannotCancel
-from ntc_payments.models import Payment, PaymentAttempt
+from ntc_payments.models import CompanyExchange, Payment, PaymentAttempt
 from ntc_payments.services.consequences import announce_later, withdraw_later
+from ntc_payments.services.exchanges import recorded
 from ntc_payments.services.moves import lock_payment, move_payment
 from ntc_payments.services.observing import apply_observation, ask_now
 from ntc_payments.services.schedule import can_be_asked
@@ -75,7 +76,8 @@ def cancel_attempt(*, attempt_id: int) -> float | None:
         return SECONDS_TO_WAIT_FOR_A_CALL
     provider = provider_registry.get(attempt.provider)
     if provider.capabilities.can_cancel and attempt.is_live:
-        provider.cancel(attempt.handle)
+        with recorded(attempt, purpose=CompanyExchange.Purpose.CANCEL):
+            provider.cancel(attempt.handle)
         ask_now(attempt, now=timezone.now())
     return None
 

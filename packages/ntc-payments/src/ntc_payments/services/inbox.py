@@ -12,6 +12,7 @@ from ntc_core.webhooks.services import finish_event
 from ntc_core.webhooks.types import PayloadUnreadable
 
 from ntc_payments.conf import provider_registry
+from ntc_payments.services.moves import told_by_webhook
 from ntc_payments.services.subjects import apply_known, find_known
 from ntc_payments.services.unmatched import put_into_suspense, take_out_of_suspense
 from ntc_payments.types import Observation, Source
@@ -47,7 +48,8 @@ def process_webhook_event(*, event_id: int, tries: int = 0) -> None:
         (observation, find_known(provider=event.provider, observation=observation))
         for observation in observations
     ]
-    apply_known([known for _, known in found if known], source=Source.WEBHOOK)
+    with told_by_webhook(event.uid):
+        apply_known([known for _, known in found if known], source=Source.WEBHOOK)
     if event.attempts:
         # Seen before, perhaps as nobody's money.
         for observation, known in found:

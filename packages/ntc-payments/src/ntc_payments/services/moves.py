@@ -7,20 +7,26 @@ outcome: somebody else was faster.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
+from uuid import UUID
 
 from django.db.models import F
 from django.utils import timezone
 from ntc_core.request_id import get_request_id
 
+from ntc_payments.metrics import count_outcome
 from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
 from ntc_payments.transitions import attempt_may_follow, payment_may_follow
-from ntc_payments.types import AttemptStatus, PaymentStatus, Source
+from ntc_payments.types import AttemptStatus, PaymentStatus, Source, Subject
 
-__all__ = ["lock_payment", "move_attempt", "move_payment", "write_event"]
+__all__ = ["lock_payment", "move_attempt", "move_payment", "told_by_webhook", "write_event"]
 
 log = logging.getLogger("ntc_payments")
+
+_webhook_uid: ContextVar[UUID | None] = ContextVar("ntc_payments_webhook_uid", default=None)
 
 
 def lock_payment(pk: int) -> Payment:
@@ -97,13 +103,26 @@ def move_attempt(
             "to": to.value,
         },
     )
+    count_outcome(subject=Subject.PAYMENT, provider=attempt.provider, status=to)
     _refresh(attempt, changes)
     return True
 
 
+@contextmanager
+def told_by_webhook(uid: UUID) -> Iterator[None]:
+    """Have every line of history that is written in this block name the event that told it."""
+    token = _webhook_uid.set(uid)
+    try:
+        yield
+    finally:
+        _webhook_uid.reset(token)
+
+
 def write_event(**values: Any) -> PaymentEvent:
     """Add a line to a payment's history."""
-    return PaymentEvent.objects.create(request_id=get_request_id(), **values)
+    return PaymentEvent.objects.create(
+        request_id=get_request_id(), webhook_uid=_webhook_uid.get(), **values
+    )
 
 
 def _refresh(row: Payment | PaymentAttempt, changes: dict[str, Any]) -> None:

@@ -13,9 +13,10 @@ from ntc_core.http import AnswerUnreadable, HttpFailure
 from ntc_core.outbox import enqueue
 
 from ntc_payments.conf import provider_registry
-from ntc_payments.models import Break, Payment, PaymentAttempt
+from ntc_payments.models import Break, CompanyExchange, Payment, PaymentAttempt
 from ntc_payments.services.breaks import open_break
 from ntc_payments.services.ending import expire_payment
+from ntc_payments.services.exchanges import recorded
 from ntc_payments.services.moves import lock_payment
 from ntc_payments.services.observing import apply_observation, ask_now, undecided_key
 from ntc_payments.services.paying_out import PAYOUT_CALLS
@@ -65,7 +66,8 @@ def poll_attempt(*, attempt_id: int) -> None:
 def _ask(attempt: PaymentAttempt) -> list[Observation]:
     provider = provider_registry.get(attempt.provider)
     try:
-        return provider.query(attempt.handle)
+        with recorded(attempt, purpose=CompanyExchange.Purpose.QUERY):
+            return provider.query(attempt.handle)
     except (HttpFailure, AnswerUnreadable) as error:
         log.warning(
             "payment.poll_failed",

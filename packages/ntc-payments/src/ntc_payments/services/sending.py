@@ -12,9 +12,11 @@ from ntc_core.http import AnswerUnreadable, NoAnswer, NotSent
 from ntc_core.outbox.clock import seconds_from_now
 
 from ntc_payments.conf import payments_settings, provider_registry
-from ntc_payments.models import Break, PaymentAttempt, PaymentEvent
+from ntc_payments.metrics import count_initiation
+from ntc_payments.models import Break, CompanyExchange, PaymentAttempt, PaymentEvent
 from ntc_payments.providers.base import PaymentProvider
 from ntc_payments.services.breaks import open_break
+from ntc_payments.services.exchanges import recorded
 from ntc_payments.services.moves import lock_payment, move_attempt, move_payment, write_event
 from ntc_payments.services.observing import apply_observation, ask_now
 from ntc_payments.services.once_more import once_more_if_lost
@@ -31,6 +33,7 @@ from ntc_payments.types import (
     Source,
     StartOutcome,
     StartResult,
+    Subject,
 )
 
 __all__ = ["send_attempt"]
@@ -64,6 +67,7 @@ def send_attempt(*, attempt_id: int) -> float | None:
         return None
     failpoint("payments.sending_committed")
     outcome = _call(provider, attempt, request)
+    count_initiation(subject=Subject.PAYMENT, provider=attempt.provider, outcome=outcome)
     failpoint("payments.answer_received")
     return _apply(attempt, outcome)
 
@@ -125,7 +129,8 @@ def _call(
 ) -> StartOutcome | Claim:
     extra = {"provider": attempt.provider, "reference": attempt.reference}
     try:
-        return provider.start(request)
+        with recorded(attempt, purpose=CompanyExchange.Purpose.START):
+            return provider.start(request)
     except NotSent as error:
         log.warning("payment.not_sent", extra={**extra, "error": type(error).__name__})
         return Claim.NOT_SENT

@@ -73,6 +73,9 @@ def test_no_role_may_delete_or_hand_out_powers(role):
     [
         ("Support", "ntc_auth/auditevent", "ntc_outbox/outboxjob"),
         ("Finance", "ntc_payments/payment", "ntc_auth/auditevent"),
+        ("Support", "ntc_payments/refund", "ntc_payments/ledgerentry"),
+        ("Finance", "ntc_payments/break", "ntc_outbox/outboxjob"),
+        ("Finance", "ntc_payments/ledgertransaction", "ntc_auth/authsession"),
         ("Admin", "ntc_outbox/outboxjob", "auth/group"),
     ],
 )
@@ -87,3 +90,10 @@ def test_staff_without_a_role_see_nothing():
     user = User.objects.create_user(phone=PHONE, password=PASSWORD, is_staff=True)
 
     assert browser_of(user).get("/admin/accounts/user/").status_code == 403
+
+
+def test_only_finance_closes_a_break():
+    """Whoever runs the service sees it; what is decided about money is not theirs."""
+    holders = {role for role, names in ROLES.items() if "ntc_payments.close_break" in names}
+
+    assert holders == {"Finance"}

@@ -1,28 +1,23 @@
-"""Payments for staff: everything to see, nothing to change by hand."""
+"""Payments, their attempts and their history: everything to see, nothing to change."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from typing import Any
 
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
 from ntc_core.admin import ReadOnlyRows, masked_link, moment_column, short_uid
-from ntc_core.masking import mask_text
-from ntc_core.phone import mask_phone
+from ntc_core.masking import mask_text, mask_value
 
+from ntc_payments.admin.base import BaseAdmin, BaseInline, host_of, link_to, masked_phone
+from ntc_payments.admin.timeline import list_lines
 from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
 
 __all__ = ["PaymentAdmin", "PaymentAttemptAdmin", "PaymentEventAdmin"]
 
-if TYPE_CHECKING:
-    # Generic in the stubs only.
-    PaymentInline = admin.TabularInline[Any, Payment]
-    BaseAdmin = admin.ModelAdmin[Any]
-else:
-    PaymentInline = admin.TabularInline
-    BaseAdmin = admin.ModelAdmin
 
-
-class AttemptInline(ReadOnlyRows, PaymentInline):
+class AttemptInline(ReadOnlyRows, BaseInline):
     """The tries of a payment."""
 
     model = PaymentAttempt
@@ -46,29 +41,11 @@ class AttemptInline(ReadOnlyRows, PaymentInline):
     show_change_link = True
 
 
-class EventInline(ReadOnlyRows, PaymentInline):
-    """The timeline of a payment."""
-
-    model = PaymentEvent
-    created = staticmethod(moment_column("created_at"))
-    verbose_name_plural = "timeline"
-    # What happened, from which status to which, heads each row, as the event's name.
-    fields = (
-        "created",
-        "applied",
-        "reason",
-        "provider_ref",
-        "failure_message",
-        "request_id",
-    )
-    readonly_fields = fields
-    extra = 0
-    can_delete = False
-
-
 @admin.register(Payment)
 class PaymentAdmin(ReadOnlyRows, BaseAdmin):
-    """Payments with their attempts and timeline."""
+    """Payments with their attempts, and each one's timeline."""
+
+    change_form_template = "ntc_payments/admin/payment.html"
 
     list_display = (
         "short_uid",
@@ -82,7 +59,7 @@ class PaymentAdmin(ReadOnlyRows, BaseAdmin):
     search_fields = ("uid", "purpose", "attempts__reference", "attempts__provider_ref")
     list_select_related = ("payer",)
     date_hierarchy = "created_at"
-    inlines = (AttemptInline, EventInline)
+    inlines = (AttemptInline,)
     fields = (
         "uid",
         "payer_link",
@@ -92,9 +69,9 @@ class PaymentAdmin(ReadOnlyRows, BaseAdmin):
         "purpose",
         "description",
         "masked_phone",
-        "return_url",
+        "return_host",
         "idempotency_key",
-        "metadata",
+        "masked_metadata",
         "created_at",
         "expires_at",
         "succeeded_at",
@@ -120,7 +97,31 @@ class PaymentAdmin(ReadOnlyRows, BaseAdmin):
     @admin.display(description="phone")
     def masked_phone(self, payment: Payment) -> str:
         """Return enough to recognise the number."""
-        return mask_phone(payment.phone_e164) if payment.phone_e164 else "-"
+        return masked_phone(payment.phone_e164)
+
+    @admin.display(description="return url")
+    def return_host(self, payment: Payment) -> str:
+        """Return where the payer is sent back to, without what the link carries."""
+        return host_of(payment.return_url)
+
+    @admin.display(description="metadata")
+    def masked_metadata(self, payment: Payment) -> str:
+        """Return the host's own facts without the people and the secrets in them."""
+        return json.dumps(mask_value("metadata", payment.metadata), ensure_ascii=False)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Add the timeline, for who may read the history of payments."""
+        payment = self.get_object(request, object_id)
+        may_read = request.user.has_perm("ntc_payments.view_paymentevent")
+        timeline = list_lines(payment) if payment is not None and may_read else None
+        context = {**(extra_context or {}), "timeline": timeline}
+        return super().change_view(request, object_id, form_url, context)
 
 
 @admin.register(PaymentAttempt)
@@ -138,7 +139,7 @@ class PaymentAttemptAdmin(ReadOnlyRows, BaseAdmin):
     list_filter = ("status", "provider", "settles", "created_at")
     search_fields = ("reference", "provider_ref", "payment__uid")
     fields = (
-        "payment",
+        "payment_link",
         "provider",
         "reference",
         "provider_ref",
@@ -155,7 +156,12 @@ class PaymentAttemptAdmin(ReadOnlyRows, BaseAdmin):
         "last_polled_at",
         "next_poll_at",
         "not_found_count",
-        "checkout_url",
+        "payer_code",
+        "checkout_host",
+        "captured_minor",
+        "refund_reserved_minor",
+        "refunded_minor",
+        "fee_minor",
         "failure_code",
         "failure_message",
         "created_at",
@@ -166,7 +172,17 @@ class PaymentAttemptAdmin(ReadOnlyRows, BaseAdmin):
     @admin.display(description="phone")
     def masked_phone(self, attempt: PaymentAttempt) -> str:
         """Return enough to recognise the number."""
-        return mask_phone(attempt.phone_e164) if attempt.phone_e164 else "-"
+        return masked_phone(attempt.phone_e164)
+
+    @admin.display(description="payment")
+    def payment_link(self, attempt: PaymentAttempt) -> str:
+        """Return the payment, with a link to its timeline."""
+        return link_to(attempt.payment)
+
+    @admin.display(description="checkout url")
+    def checkout_host(self, attempt: PaymentAttempt) -> str:
+        """Return where the payer pays, without what opens the page."""
+        return host_of(attempt.checkout_url)
 
 
 @admin.register(PaymentEvent)
