@@ -24,10 +24,11 @@ from ntc_core.outbox import enqueue
 from ntc_core.outbox.clock import seconds_from_now
 
 from ntc_payments.conf import payments_settings, provider_registry
-from ntc_payments.models import Break, PaymentEvent
-from ntc_payments.models.calls import CompanyCall
+from ntc_payments.metrics import count_initiation, count_outcome
+from ntc_payments.models import Break, CompanyExchange, PaymentEvent, Payout, Refund
 from ntc_payments.providers.base import PaymentProvider
 from ntc_payments.services.breaks import open_break, resolve_breaks
+from ntc_payments.services.exchanges import recorded
 from ntc_payments.services.moves import write_event
 from ntc_payments.services.once_more import once_more_if_lost
 from ntc_payments.services.schedule import (
@@ -67,7 +68,7 @@ _CLAIMS = {
     StartResult.DUPLICATE: Claim.NO_ANSWER,
 }
 
-Call = TypeVar("Call", bound=CompanyCall)
+Call = TypeVar("Call", Refund, Payout)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +136,7 @@ class MoneyOut(ABC, Generic[Call]):
             return None
         failpoint(f"payments.{self.subject.value}_sending_committed")
         outcome = self._call(provider, row)
+        count_initiation(subject=self.subject, provider=row.provider, outcome=outcome)
         failpoint(f"payments.{self.subject.value}_answer_received")
         return once_more_if_lost(lambda: self._record(pk, outcome))
 
@@ -196,7 +198,8 @@ class MoneyOut(ABC, Generic[Call]):
     def _call(self, provider: PaymentProvider, row: Call) -> StartOutcome | Claim:
         extra = {"provider": row.provider, "reference": row.reference}
         try:
-            return self.start(provider, row)
+            with recorded(row, purpose=CompanyExchange.Purpose.START):
+                return self.start(provider, row)
         except NotSent as error:
             log.warning("payment.not_sent", extra={**extra, "error": type(error).__name__})
             return Claim.NOT_SENT
@@ -242,7 +245,8 @@ class MoneyOut(ABC, Generic[Call]):
 
     def _ask(self, row: Call) -> list[Observation]:
         try:
-            return self.query(provider_registry.get(row.provider), row)
+            with recorded(row, purpose=CompanyExchange.Purpose.QUERY):
+                return self.query(provider_registry.get(row.provider), row)
         except (HttpFailure, AnswerUnreadable) as error:
             log.warning(
                 "payment.poll_failed",
@@ -351,6 +355,7 @@ class MoneyOut(ABC, Generic[Call]):
                 "to": to.value,
             },
         )
+        count_outcome(subject=self.subject, provider=row.provider, status=to)
         row.refresh_from_db()
 
     def _stay(
