@@ -394,4 +394,5 @@ def require_lawful_history(payment: Payment) -> None:
         else:
             first, then = AttemptStatus(event.from_status), AttemptStatus(event.to_status)
             assert attempt_may_follow(first, then)
-            assert ATTEMPT_RANK[then] >= ATTEMPT_RANK[first]
+            never_left = (first, then) == (AttemptStatus.SENDING, AttemptStatus.CREATED)
+            assert ATTEMPT_RANK[then] >= ATTEMPT_RANK[first] or never_left

@@ -21,12 +21,17 @@ from ntc_core.errors import NotFound, Unavailable
 from ntc_notify import services as notify
 from ntc_notify.errors import ContentGone, InvalidRecipient, NoReachableAddress
 from ntc_notify.types import Recipient
-from ntc_payments.signals import payment_failed, payment_succeeded
+from ntc_payments.signals import (
+    payment_failed,
+    payment_refunded,
+    payment_reversed,
+    payment_succeeded,
+)
 
 if TYPE_CHECKING:
     from apps.accounts.models import PendingRegistration
     from ntc_core.auth.models import OneTimeCode
-    from ntc_payments.models import Payment, PaymentAttempt
+    from ntc_payments.models import Payment, PaymentAttempt, Refund
 
 __all__ = [
     "grant_and_thank",
@@ -34,6 +39,8 @@ __all__ = [
     "send_code",
     "tell_of_account",
     "tell_of_failed_payment",
+    "withdraw_refunded",
+    "withdraw_reversed",
 ]
 
 log = logging.getLogger(__name__)
@@ -108,6 +115,22 @@ def tell_of_failed_payment(
         # do something about, and neutral ones for the rest.
         facts={**_facts(payment, attempt), "failure": attempt.failure_code if attempt else ""},
     )
+
+
+@receiver(payment_reversed, dispatch_uid="farajayangu_be.withdraw_reversed")
+def withdraw_reversed(payment: Payment, **_: Any) -> None:
+    """Take the time back that was paid with money the company has taken back."""
+    if payment.purpose == subscriptions.PURPOSE:
+        subscriptions.withdraw_period(payment=payment)
+
+
+@receiver(payment_refunded, dispatch_uid="farajayangu_be.withdraw_refunded")
+def withdraw_refunded(payment: Payment, attempt: PaymentAttempt, refund: Refund, **_: Any) -> None:
+    """Take the time back once all that paid for it was given back; a part of it buys goodwill."""
+    del refund
+    whole = attempt.settles and attempt.refunded_minor >= payment.amount_minor
+    if whole and payment.purpose == subscriptions.PURPOSE:
+        subscriptions.withdraw_period(payment=payment)
 
 
 def _facts(payment: Payment, attempt: PaymentAttempt | None) -> dict[str, str]:

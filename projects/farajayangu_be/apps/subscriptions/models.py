@@ -125,6 +125,8 @@ class SubscriptionPeriod(BaseModel):
     payment_uid = models.UUIDField(unique=True)
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
+    #: When it was taken back, because the money went back.
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["starts_at", "id"]

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.db.models import prefetch_related_objects
+from django.db.models import F, prefetch_related_objects
 from django.utils import timezone
 from ntc_core.errors import InvalidInput
 from ntc_core.models import new_uid
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from apps.accounts.models import User
 
-__all__ = ["PURPOSE", "grant_paid_period", "subscribe"]
+__all__ = ["PURPOSE", "grant_paid_period", "subscribe", "withdraw_period"]
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +108,36 @@ def grant_paid_period(*, payment: Payment) -> SubscriptionPeriod:
         starts_at=begins_at,
         ends_at=ends_at,
     )
+
+
+@transaction.atomic
+def withdraw_period(*, payment: Payment) -> SubscriptionPeriod | None:
+    """Take back what is left of the time that a payment paid for, once: its money went back.
+
+    Time that was used stays used; what was bought after it moves up.
+
+    Returns:
+        The period, or None where the payment granted none.
+    """
+    get_user_model().objects.select_for_update(no_key=True).get(pk=payment.payer_id)
+    period = SubscriptionPeriod.objects.filter(payment_uid=payment.uid).first()
+    if period is None or period.withdrawn_at is not None:
+        return period
+    now = timezone.now()
+    left = period.ends_at - max(now, period.starts_at)
+    period.withdrawn_at = now
+    period.save()
+    subscription = period.subscription
+    if left > timedelta():
+        later = subscription.periods.filter(starts_at__gte=period.ends_at)
+        later.update(starts_at=F("starts_at") - left, ends_at=F("ends_at") - left)
+        # A row has to end after it starts, also where nothing of it is left.
+        subscription.ends_at = max(
+            subscription.ends_at - left, subscription.starts_at + timedelta(seconds=1)
+        )
+        subscription.save()
+    log.warning("subscription.period_withdrawn", extra={"payment": str(payment.uid)})
+    return period
 
 
 def _make_sale(plan: Plan, user: User) -> dict[str, Any]:

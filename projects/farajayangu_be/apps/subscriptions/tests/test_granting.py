@@ -11,7 +11,12 @@ from django.db import connection, transaction
 from django.utils import timezone
 from ntc_core.money import Money
 from ntc_payments import services as payments
-from ntc_payments.signals import payment_late_success, payment_succeeded
+from ntc_payments.signals import (
+    payment_late_success,
+    payment_refunded,
+    payment_reversed,
+    payment_succeeded,
+)
 
 from apps.subscriptions.models import Subscription, SubscriptionPeriod
 from apps.subscriptions.services import grant_paid_period, subscribe
@@ -173,3 +178,62 @@ def test_parallel_announcements_of_two_payments_grant_each_once():
     assert second.starts_at == first.ends_at
     assert Subscription.objects.get(user=user).ends_at == second.ends_at
     assert second.ends_at - first.starts_at == timedelta(days=60)
+
+
+def take_back(payment):
+    """Send what the packages send when the company has taken the money back."""
+    with transaction.atomic():
+        payment_reversed.send(sender=type(payment), payment=payment, attempt=None)
+
+
+@time_machine.travel("2026-11-25 12:00:00Z", tick=False)
+def test_money_that_went_back_takes_the_rest_of_its_time_with_it(user, plan, week, paid_for):
+    """Once; what was used stays used, and what was bought after it moves up."""
+    month, later = paid_for(plan), paid_for(week)
+    announce(month)
+    announce(later)
+    with time_machine.travel("2026-12-05 12:00:00Z", tick=False):
+        take_back(month)
+        take_back(month)
+
+        subscription = Subscription.objects.get(user=user)
+        assert subscription.ends_at == timezone.now() + timedelta(days=7)
+        first, second = subscription.periods.order_by("id")
+        assert first.withdrawn_at == timezone.now()
+        assert (second.starts_at, second.withdrawn_at) == (timezone.now(), None)
+
+
+@time_machine.travel("2026-11-25 12:00:00Z", tick=False)
+def test_nothing_is_left_of_the_only_time(user, plan, paid_for):
+    payment = paid_for(plan)
+    announce(payment)
+    take_back(payment)
+
+    subscription = Subscription.objects.get(user=user)
+    assert subscription.ends_at == timezone.now() + timedelta(seconds=1)
+
+
+def test_reversal_of_something_else_takes_nothing(user, plan, paid_for):
+    payment = paid_for(plan)
+    take_back(payment)
+    announce(payment)
+    payment.purpose = "donation"
+
+    take_back(payment)
+
+    assert Subscription.objects.get(user=user).is_active
+
+
+@pytest.mark.parametrize(("refunded", "is_withdrawn"), [(1, False), (None, True)])
+def test_only_a_whole_refund_takes_the_time_back(user, plan, paid_for, refunded, is_withdrawn):
+    payment = paid_for(plan)
+    announce(payment)
+    attempt = payment.attempts.get()
+    attempt.settles = True
+    attempt.refunded_minor = refunded or payment.amount_minor
+
+    with transaction.atomic():
+        payment_refunded.send(sender=type(payment), payment=payment, attempt=attempt, refund=None)
+
+    period = SubscriptionPeriod.objects.get()
+    assert (period.withdrawn_at is not None) is is_withdrawn
