@@ -242,10 +242,11 @@ def test_event_without_data_is_failed_in_sight(waiting, deliver):
     assert WebhookEvent.objects.get().state == "failed"
 
 
-@pytest.mark.parametrize("created_at", ["yesterday", 1e400, 10**30])
+@pytest.mark.parametrize("created_at", ['"yesterday"', "1e400", "1" + 30 * "0"])
 def test_company_clock_decides_nothing(waiting, deliver, created_at):
     """Nonsense is left out."""
-    deliver({**event_of(waiting.attempts.get()), "created_at": created_at})
+    event = json.dumps({**event_of(waiting.attempts.get()), "created_at": "WHEN"})
+    deliver(event.replace('"WHEN"', created_at).encode())
     run_due_jobs()
 
     waiting.refresh_from_db()

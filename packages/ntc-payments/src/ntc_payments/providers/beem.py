@@ -31,6 +31,7 @@ from ntc_core.webhooks.types import (
 )
 
 from ntc_payments.providers.base import PaymentProvider
+from ntc_payments.providers.bodies import load_event
 from ntc_payments.types import (
     LONGEST_FAILURE_MESSAGE,
     AttemptRequest,
@@ -227,7 +228,7 @@ class BeemProvider(PaymentProvider):
                 is configured, so that nobody checked the path.
         """
         try:
-            body = _load(request.body)
+            body = load_event(request.body, company="Beem")
         except PayloadUnreadable as error:
             # Without a readable body there is nothing that a token could prove.
             raise SignatureInvalid(str(error)) from error
@@ -265,7 +266,7 @@ class BeemProvider(PaymentProvider):
 
     def read_webhook(self, body: bytes) -> list[Observation]:
         """Read a verified callback. The core compares amount and reference."""
-        values = _load(body)
+        values = load_event(body, company="Beem")
         read = self._read_checkout if "referenceNumber" in values else self._read_collection
         try:
             return [read(values)]
@@ -467,24 +468,6 @@ def _object(answer: HttpAnswer) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise AnswerUnreadable("Beem: expected a JSON object.")
     return body
-
-
-def _load(body: bytes) -> dict[str, Any]:
-    try:
-        # Decimal: 25000.10 must not become a binary fraction.
-        values = json.loads(body, object_pairs_hook=_no_duplicate_keys, parse_float=Decimal)
-    except (ValueError, RecursionError) as error:
-        raise PayloadUnreadable("Beem: expected a JSON object.") from error
-    if not isinstance(values, dict):
-        raise PayloadUnreadable("Beem: expected a JSON object.")
-    return values
-
-
-def _no_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return values
 
 
 def _text(values: Mapping[str, Any], *names: str) -> str:

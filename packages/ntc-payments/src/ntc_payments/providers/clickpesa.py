@@ -30,6 +30,7 @@ from ntc_core.webhooks.types import (
 )
 
 from ntc_payments.providers.base import PaymentProvider
+from ntc_payments.providers.bodies import load_json
 from ntc_payments.types import (
     LONGEST_FAILURE_MESSAGE,
     AttemptRequest,
@@ -1034,24 +1035,8 @@ def _load_event(body: bytes) -> dict[str, Any]:
 
 
 def _load(body: bytes) -> Any:
-    """Read JSON with exact decimals. Raises AnswerUnreadable."""
+    """Read JSON. Raises AnswerUnreadable."""
     try:
-        return json.loads(
-            body,
-            parse_float=Decimal,
-            parse_constant=_refuse_constant,
-            object_pairs_hook=_no_duplicate_keys,
-        )
-    except (ValueError, ArithmeticError, RecursionError) as error:
+        return load_json(body)
+    except ValueError as error:
         raise AnswerUnreadable(f"ClickPesa: {len(body)} bytes are no JSON.") from error
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _no_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return values

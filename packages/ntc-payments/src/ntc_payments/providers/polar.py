@@ -9,7 +9,6 @@ import base64
 import copy
 import hashlib
 import hmac
-import json
 import logging
 import math
 import random
@@ -32,6 +31,7 @@ from ntc_core.webhooks.types import (
 )
 
 from ntc_payments.providers.base import PaymentProvider
+from ntc_payments.providers.bodies import load_event
 from ntc_payments.types import (
     LONGEST_FAILURE_MESSAGE,
     AttemptRequest,
@@ -272,11 +272,13 @@ class PolarProvider(PaymentProvider):
             raise SignatureInvalid("Polar: no signature matches the body.")
         # Once no endpoint is legacy any more, the first way can go.
         log.info("payment.webhook_proven", extra={"provider": self.name, "key": derivation})
-        return VerifiedWebhook(dedupe_key=event_id, event_type=_text(_load(request.body), "type"))
+        return VerifiedWebhook(
+            dedupe_key=event_id, event_type=_text(load_event(request.body, company="Polar"), "type")
+        )
 
     def read_webhook(self, body: bytes) -> list[Observation]:
         """Read an event; types we do not know say nothing about money."""
-        event = _load(body)
+        event = load_event(body, company="Polar")
         kind = _text(event, "type")
         known = _ORDER_EVENTS | _CHECKOUT_EVENTS | _REFUND_EVENTS
         if kind not in known:
@@ -293,7 +295,7 @@ class PolarProvider(PaymentProvider):
 
     def read_subscription(self, body: bytes) -> PolarSubscription | None:
         """Return the subscription that a verified body tells about, or None: another event."""
-        event = _load(body)
+        event = load_event(body, company="Polar")
         if not _text(event, "type").startswith("subscription."):
             return None
         data = event.get("data")
@@ -861,23 +863,6 @@ def _object(answer: HttpAnswer) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise AnswerUnreadable("Polar: expected a JSON object.")
     return body
-
-
-def _load(body: bytes) -> dict[str, Any]:
-    try:
-        event = json.loads(body, object_pairs_hook=_no_duplicate_keys)
-    except (ValueError, RecursionError) as error:
-        raise PayloadUnreadable("Polar: expected a JSON object.") from error
-    if not isinstance(event, dict):
-        raise PayloadUnreadable("Polar: expected a JSON object.")
-    return event
-
-
-def _no_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return values
 
 
 def _text(values: Mapping[str, Any], name: str) -> str:

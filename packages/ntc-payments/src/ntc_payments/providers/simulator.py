@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -23,6 +23,7 @@ from ntc_core.webhooks.types import (
 )
 
 from ntc_payments.providers.base import PaymentProvider
+from ntc_payments.providers.bodies import load_event
 from ntc_payments.types import (
     AttemptRequest,
     CallHandle,
@@ -153,12 +154,12 @@ class SimulatorProvider(PaymentProvider):
         age = request.received_at.timestamp() - _unix_time(timestamp)
         if abs(age) > CLOCK_TOLERANCE_SECONDS:
             raise SignatureInvalid("Simulator: the time stamp is too far from now.")
-        event = _load(request.body)
+        event = load_event(request.body, company="Simulator")
         return VerifiedWebhook(dedupe_key=_text(event, "id"), event_type=_text(event, "type"))
 
     def read_webhook(self, body: bytes) -> list[Observation]:
         """Read an event; types we do not know say nothing about a payment."""
-        event = _load(body)
+        event = load_event(body, company="Simulator")
         if not _text(event, "type").startswith("collection."):
             return []
         data = event.get("data")
@@ -205,10 +206,10 @@ def _observe(data: Mapping[str, Any], *, at: object = None) -> Observation:
 
 def _moment(at: object) -> datetime | None:
     """Read the company's clock. It decides nothing, so nonsense is just left out."""
-    if not isinstance(at, int | float):
+    if not isinstance(at, int | float | Decimal):
         return None
     try:
-        return datetime.fromtimestamp(at, UTC)
+        return datetime.fromtimestamp(float(at), UTC)
     except (OverflowError, ValueError, OSError):
         return None
 
@@ -218,23 +219,6 @@ def _object(answer: HttpAnswer) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise AnswerUnreadable("Simulator: expected a JSON object.")
     return body
-
-
-def _load(body: bytes) -> dict[str, Any]:
-    try:
-        event = json.loads(body, object_pairs_hook=_no_duplicate_keys)
-    except (ValueError, RecursionError) as error:
-        raise PayloadUnreadable("Simulator: expected a JSON object.") from error
-    if not isinstance(event, dict):
-        raise PayloadUnreadable("Simulator: expected a JSON object.")
-    return event
-
-
-def _no_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return values
 
 
 def _text(values: Mapping[str, Any], name: str) -> str:

@@ -27,6 +27,7 @@ from ntc_core.webhooks.types import (
 )
 
 from ntc_payments.providers.base import PaymentProvider
+from ntc_payments.providers.bodies import load_event
 from ntc_payments.providers.selcom.answers import (
     CURRENCY,
     MISSING_PARAMETER_CODE,
@@ -305,7 +306,7 @@ class SelcomProvider(PaymentProvider):
         An order's webhook without a signature is let in unless `strict_webhooks`: it only
         makes us ask.
         """
-        event = _load(request.body)
+        event = load_event(request.body, company="Selcom")
         if _is_notification(event):
             self._require_token(request)
             reference = read_text(event, "reference")
@@ -326,7 +327,7 @@ class SelcomProvider(PaymentProvider):
 
     def read_webhook(self, body: bytes) -> list[Observation]:
         """Read a notification, which moves money, or an order's webhook, which is a hint."""
-        event = _load(body)
+        event = load_event(body, company="Selcom")
         try:
             if _is_notification(event):
                 return [
@@ -344,7 +345,7 @@ class SelcomProvider(PaymentProvider):
     def open_inquiry(self, request: WebhookRequest, *, action: str) -> Inquiry:
         """Check the token and read a lookup or a validation."""
         self._require_token(request)
-        event = _load(request.body)
+        event = load_event(request.body, company="Selcom")
         try:
             money = read_money(event.get("amount"))
         except AnswerUnreadable as error:
@@ -496,23 +497,6 @@ class SelcomProvider(PaymentProvider):
 def _is_notification(event: Mapping[str, Any]) -> bool:
     """Tell a C2B notification from an order's webhook: it names what was typed."""
     return "utilityref" in event and "order_id" not in event
-
-
-def _load(body: bytes) -> dict[str, Any]:
-    try:
-        event = json.loads(body, object_pairs_hook=_no_duplicate_keys)
-    except (ValueError, RecursionError) as error:
-        raise PayloadUnreadable("Selcom: expected a JSON object.") from error
-    if not isinstance(event, dict):
-        raise PayloadUnreadable("Selcom: expected a JSON object.")
-    return event
-
-
-def _no_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return values
 
 
 def _ack(**fields: str | int) -> WebhookAck:
