@@ -28,7 +28,7 @@ from ntc_core.webhooks.types import PayloadUnreadable, SignatureInvalid, Webhook
 
 from ntc_payments.providers.base import PaymentProvider
 from ntc_payments.testing.misbehaving import MISBEHAVIOURS, free_port, misbehaving_server
-from ntc_payments.types import AttemptRequest, CallHandle, Claim, Observation
+from ntc_payments.types import AttemptRequest, CallHandle, Claim, Observation, Trust
 
 __all__ = ["PaymentProviderSuite"]
 
@@ -145,6 +145,7 @@ class PaymentProviderSuite:
         assert verified.dedupe_key
         assert verified.event_type
         assert (observation.reference, observation.claim) == (fact.reference, fact.claim)
+        assert self.signs_webhooks or observation.trust is Trust.HINT
         assert claim is Claim.FAILURE or observation.money == fact.money
         assert provider.read_webhook(request.body) == [observation]
         assert provider.open_webhook(request).dedupe_key == verified.dedupe_key

@@ -1,4 +1,8 @@
-"""Selcom, in four files: how it signs, what we send, what its answers mean, the provider."""
+"""Selcom (Tanzania): checkout, control numbers and payouts.
+
+`provider` holds the conversation, `requests` what we write into it, `answers` what theirs
+mean, `inbound` their calls to us, `signing` the proof of both. Source: docs/providers/selcom.md.
+"""
 
 from ntc_payments.providers.selcom.provider import SelcomProvider
 

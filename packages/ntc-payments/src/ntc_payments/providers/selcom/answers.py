@@ -5,21 +5,23 @@ Source: docs/providers/selcom.md, "Answers". Pure.
 
 from __future__ import annotations
 
+import base64
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from ntc_core.http import AnswerUnreadable, HttpAnswer, NoAnswer
 from ntc_core.money import InvalidMoney, Money
 from ntc_core.webhooks.types import PayloadUnreadable
 
-from ntc_payments.providers.selcom.signing import EAST_AFRICA
 from ntc_payments.types import (
+    LONGEST_PROVIDER_REF,
     Claim,
     FailureCode,
     Observation,
@@ -32,7 +34,6 @@ from ntc_payments.types import (
 
 __all__ = [
     "CURRENCY",
-    "MISSING_PARAMETER_CODE",
     "Reply",
     "Verdict",
     "claim_of_query",
@@ -42,6 +43,7 @@ __all__ = [
     "observe_order",
     "order_claim",
     "read_money",
+    "read_page_url",
     "read_statement_row",
     "read_text",
     "refusal",
@@ -50,11 +52,11 @@ __all__ = [
 log = logging.getLogger("ntc_payments")
 
 CURRENCY = "TZS"
+LONGEST_PAGE_URL = 2000
 
 _RUNNING_CODES = {"111", "927", "001", "002", "003"}
 _AMBIGUOUS_CODE = "999"
 _NOT_FOUND_CODE = "404"
-MISSING_PARAMETER_CODE = "412"
 _DOOR_CODES = {"401", "403"}
 # "Source IP not whitelisted", "API endpoint not enabled for the vendor".
 _DOOR_MESSAGE = re.compile(r"\((4032|4035)\)")
@@ -150,6 +152,8 @@ def classify(answer: HttpAnswer) -> Reply:
     reply = _read_envelope(body)
     if not reply["code"]:
         raise AnswerUnreadable("Selcom: the answer has no resultcode.")
+    if len(reply["reference"]) > LONGEST_PROVIDER_REF or not reply["reference"].isprintable():
+        raise AnswerUnreadable("Selcom: the reference is too long or has control characters.")
     word = f"{body.get('result') or ''}".strip().upper()
     verdict = _verdict(reply["code"], word, reply["message"])
     if verdict is Verdict.DONE and family != 2:  # noqa: PLR2004 - HTTP 2xx
@@ -196,7 +200,7 @@ def refusal(reply: Reply) -> StartOutcome:
     """Return the refusal of a call that moves money; what is none may have moved it."""
     if reply.verdict not in {Verdict.REFUSED, Verdict.NOT_FOUND, Verdict.DOOR}:
         raise learned_nothing(reply)
-    if _DUPLICATE.search(reply.message):
+    if reply.verdict is Verdict.REFUSED and _DUPLICATE.search(reply.message):
         return StartOutcome(result=StartResult.DUPLICATE)
     return StartOutcome(
         result=StartResult.REFUSED,
@@ -206,10 +210,16 @@ def refusal(reply: Reply) -> StartOutcome:
 
 
 def failure_code_of(reply: Reply) -> FailureCode:
+    """Return why it was refused, in our words."""
     return _FAILURES.get(reply.code, FailureCode.PROVIDER_REFUSED)
 
 
 def claim_of_query(reply: Reply) -> Claim:
+    """Return what a status call says about a transid; unlike an order it has no status word.
+
+    Raises:
+        NoAnswer: it says nothing, 999 above all.
+    """
     claim = _QUERY_CLAIMS.get(reply.verdict)
     if claim is None:
         raise learned_nothing(reply)
@@ -217,10 +227,26 @@ def claim_of_query(reply: Reply) -> Claim:
 
 
 def learned_nothing(reply: Reply) -> NoAnswer:
+    """Return what to raise where an answer decides nothing."""
     return NoAnswer(f"Selcom: the result code {reply.code or 'none'} decides nothing here.")
 
 
-# Orders.
+def read_page_url(reply: Reply, *, schemes: Collection[str]) -> str:
+    """Return the address of an order's page, which comes in base64 or plain.
+
+    Raises:
+        AnswerUnreadable: there is none, or it is not of one of the schemes.
+    """
+    text = read_text(reply.rows[0], "payment_gateway_url") if reply.rows else ""
+    try:
+        url = text if text.startswith("http") else base64.b64decode(text, validate=True).decode()
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise AnswerUnreadable("Selcom: payment_gateway_url is no address.") from error
+    known = parts.scheme in schemes and parts.hostname
+    if not known or not url.isprintable() or len(url) > LONGEST_PAGE_URL:
+        raise AnswerUnreadable("Selcom: payment_gateway_url leads nowhere we send a payer.")
+    return url
 
 
 def observe_order(row: Mapping[str, Any], *, trust: Trust = Trust.STRONG) -> Observation:
@@ -242,16 +268,20 @@ def observe_order(row: Mapping[str, Any], *, trust: Trust = Trust.STRONG) -> Obs
 
 
 def order_claim(row: Mapping[str, Any]) -> tuple[Claim, FailureCode | None]:
+    """Return what the status word of an order means; one we do not know is an alarm."""
     status = read_text(row, "payment_status").strip().upper()
     if status not in _ORDER_CLAIMS:
-        log.error("payment.provider_status_unknown", extra={"provider": "selcom", "word": status})
+        log.error("payment.status_for_people", extra={"provider": "selcom", "status": status})
     return _ORDER_CLAIMS.get(status, (Claim.ACCEPTED, None))
 
 
 def read_statement_row(row: Mapping[str, Any]) -> StatementEntry:
+    """Read a paid order of list-orders."""
     order_id, money = read_text(row, "order_id"), read_money(row.get("amount"))
+    # Assumed, not documented: East Africa Time.
+    text = f"{read_text(row, 'creation_date')}+0300"
     try:
-        made_at = datetime.fromisoformat(read_text(row, "creation_date"))
+        made_at = datetime.strptime(text, "%Y-%m-%d %H:%M:%S%z")
     except ValueError as error:
         raise AnswerUnreadable("Selcom: creation_date is no time.") from error
     if money is None:
@@ -261,8 +291,7 @@ def read_statement_row(row: Mapping[str, Any]) -> StatementEntry:
         subject=Subject.PAYMENT,
         reference=order_id,
         money=money,
-        # Assumed, not documented: East Africa Time.
-        booked_at=made_at.replace(tzinfo=EAST_AFRICA),
+        booked_at=made_at,
     )
 
 
@@ -273,15 +302,13 @@ def read_money(amount: object, *, currency: object = None) -> Money | None:
     if isinstance(amount, bool) or not isinstance(amount, str | int):
         raise AnswerUnreadable("Selcom: the amount is neither text nor a whole number.")
     try:
-        money = Money.from_major(amount, f"{currency or CURRENCY}")
+        return Money.from_major(amount, f"{currency or CURRENCY}")
     except InvalidMoney as error:
         raise AnswerUnreadable(f"Selcom: {error}") from error
-    if money.minor < 0:
-        raise AnswerUnreadable("Selcom: the amount is negative.")
-    return money
 
 
 def read_text(values: Mapping[str, Any], name: str) -> str:
+    """Return a text that must be there; a whole number is one too."""
     value = values.get(name)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)

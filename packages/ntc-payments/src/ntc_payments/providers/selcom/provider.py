@@ -5,21 +5,17 @@ Source: docs/providers/selcom.md. What no source settles is under "Guesses" ther
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
-import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from ntc_core.http import AnswerUnreadable, HttpClient, NoAnswer, NotSent
 from ntc_core.money import Money
 from ntc_core.webhooks.types import (
-    PayloadUnreadable,
     SignatureInvalid,
     VerifiedWebhook,
     WebhookAck,
@@ -27,10 +23,8 @@ from ntc_core.webhooks.types import (
 )
 
 from ntc_payments.providers.base import PaymentProvider
-from ntc_payments.providers.bodies import load_event
 from ntc_payments.providers.selcom.answers import (
     CURRENCY,
-    MISSING_PARAMETER_CODE,
     Reply,
     Verdict,
     claim_of_query,
@@ -40,27 +34,32 @@ from ntc_payments.providers.selcom.answers import (
     observe_order,
     order_claim,
     read_money,
+    read_page_url,
     read_statement_row,
     read_text,
     refusal,
 )
+from ntc_payments.providers.selcom.inbound import (
+    describe_event,
+    is_notification,
+    load_event,
+    observe_event,
+    read_inquiry,
+    write_reply,
+)
 from ntc_payments.providers.selcom.requests import (
     BILLING,
     RAILS,
+    Fields,
+    choose_rail,
     control_number,
     fresh_id,
     lookup_fields,
     msisdn_of,
     order_fields,
     payout_fields,
-    rail_of,
-    shillings,
 )
-from ntc_payments.providers.selcom.signing import (
-    EAST_AFRICA,
-    require_signature,
-    sign_headers,
-)
+from ntc_payments.providers.selcom.signing import EAST_AFRICA, require_signature, sign_headers
 from ntc_payments.types import (
     AttemptRequest,
     CallHandle,
@@ -69,7 +68,6 @@ from ntc_payments.types import (
     FailureCode,
     Inquiry,
     InquiryReply,
-    InquiryVerdict,
     Limit,
     Observation,
     PaymentMethod,
@@ -80,7 +78,6 @@ from ntc_payments.types import (
     StartResult,
     StatementEntry,
     Subject,
-    Trust,
 )
 
 __all__ = ["SelcomProvider"]
@@ -89,17 +86,11 @@ log = logging.getLogger("ntc_payments")
 
 #: A day's list of orders has no pages.
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
-LONGEST_CHECKOUT_URL = 2000
 
 _C2B_PAID = re.compile(r"COMPLETE|CONFIRMED|Payment successful", re.IGNORECASE)
 
-_INQUIRY_CODES: Mapping[InquiryVerdict, tuple[str, str]] = {
-    InquiryVerdict.PAYABLE: ("000", "Payable"),
-    InquiryVerdict.UNKNOWN: ("010", "Unknown number"),
-    InquiryVerdict.INVALID_AMOUNT: ("012", "Invalid amount"),
-    InquiryVerdict.TOO_HIGH: ("014", "Amount too high"),
-    InquiryVerdict.TOO_LOW: ("015", "Amount too low"),
-}
+# The gateway asks for a parameter: the order cannot exist.
+_MISSING_PARAMETER_CODE = "412"
 
 
 class SelcomProvider(PaymentProvider):
@@ -107,8 +98,8 @@ class SelcomProvider(PaymentProvider):
 
     name: ClassVar[str] = "selcom"
     title: ClassVar[str] = "Selcom"
-    inquiry_actions = ("lookup", "validation")
-    webhook_actions = ("notification",)
+    inquiry_actions: tuple[str, ...] = ("lookup", "validation")
+    webhook_actions: tuple[str, ...] = ("notification",)
 
     def __init__(
         self,
@@ -162,6 +153,8 @@ class SelcomProvider(PaymentProvider):
         methods = [PaymentMethod.MOBILE_PUSH, PaymentMethod.HOSTED_CHECKOUT, PaymentMethod.CARD]
         if c2b_token:
             methods.append(PaymentMethod.CONTROL_NUMBER)
+        else:
+            self.inquiry_actions = self.webhook_actions = ()
         self.capabilities = Capabilities(
             methods=tuple(methods),
             currencies=(CURRENCY,),
@@ -195,12 +188,22 @@ class SelcomProvider(PaymentProvider):
             )
         full = request.method is PaymentMethod.CARD
         path = "/v1/checkout/create-order" if full else "/v1/checkout/create-order-minimal"
-        reply = self._call("POST", path, self._order(request))
+        fields = order_fields(
+            request,
+            vendor=self._vendor,
+            webhook_url=self._callback_url,
+            cancel_url=self._cancel_url,
+            billing=self._billing,
+        )
+        reply = self._call("POST", path, fields)
         if reply.verdict is not Verdict.DONE:
             return self._order_not_made(request.reference, reply)
         if request.method is PaymentMethod.MOBILE_PUSH:
             return self._push(request.reference, msisdn)
-        return StartOutcome(result=StartResult.ACCEPTED, checkout_url=self._page(reply))
+        return StartOutcome(
+            result=StartResult.ACCEPTED,
+            checkout_url=read_page_url(reply, schemes=self._page_schemes),
+        )
 
     def query(self, handle: CallHandle) -> list[Observation]:
         """Ask for the order; for a number only once somebody has paid on it."""
@@ -234,7 +237,7 @@ class SelcomProvider(PaymentProvider):
             )
         if reply.verdict not in {Verdict.REFUSED, Verdict.NOT_FOUND, Verdict.DOOR}:
             raise learned_nothing(reply)
-        if reply.verdict is Verdict.DOOR or reply.code == MISSING_PARAMETER_CODE:
+        if reply.verdict is Verdict.DOOR or reply.code == _MISSING_PARAMETER_CODE:
             return refusal(reply)
         # No code is documented for an order that exists already: an earlier call of ours
         # may have made it, and may have sent a prompt.
@@ -267,21 +270,6 @@ class SelcomProvider(PaymentProvider):
             return StartOutcome(result=StartResult.ACCEPTED)
         return refusal(reply)
 
-    def _page(self, reply: Reply) -> str:
-        """Return the page's address, which comes in base64 or plain."""
-        text = read_text(reply.rows[0], "payment_gateway_url") if reply.rows else ""
-        try:
-            url = (
-                text if text.startswith("http") else base64.b64decode(text, validate=True).decode()
-            )
-            parts = urlsplit(url)
-        except ValueError as error:
-            raise AnswerUnreadable("Selcom: payment_gateway_url is no address.") from error
-        known = parts.scheme in self._page_schemes and parts.hostname
-        if not known or not url.isprintable() or len(url) > LONGEST_CHECKOUT_URL:
-            raise AnswerUnreadable("Selcom: payment_gateway_url is no https address.")
-        return url
-
     def _ask_order(self, reference: str) -> Reply:
         return self._call("GET", "/v1/checkout/order-status", {"order_id": reference})
 
@@ -306,65 +294,26 @@ class SelcomProvider(PaymentProvider):
         An order's webhook without a signature is let in unless `strict_webhooks`: it only
         makes us ask.
         """
-        event = load_event(request.body, company="Selcom")
-        if _is_notification(event):
+        event = load_event(request.body)
+        verified = describe_event(event)
+        if is_notification(event):
             self._require_token(request)
-            reference = read_text(event, "reference")
-            return VerifiedWebhook(
-                dedupe_key=_digest_of("c2b", reference),
-                event_type="notification",
-                ack=_ack(reference=reference, resultcode="000", message="Received"),
-            )
-        order_id, status = read_text(event, "order_id"), read_text(event, "payment_status")
-        if "digest" in request.headers or self._strict_webhooks:
+        elif "digest" in request.headers or self._strict_webhooks:
             require_signature(request, event, api_secret=self._credentials[1])
-        identity = [f"{event.get(key)}" for key in ("reference", "transid", "amount")]
-        return VerifiedWebhook(
-            dedupe_key=_digest_of("order", order_id, status, *identity),
-            event_type=status,
-            ack=_ack(resultcode="000", message="Received"),
-        )
+        return verified
 
     def read_webhook(self, body: bytes) -> list[Observation]:
         """Read a notification, which moves money, or an order's webhook, which is a hint."""
-        event = load_event(body, company="Selcom")
-        try:
-            if _is_notification(event):
-                return [
-                    Observation(
-                        reference=read_text(event, "utilityref"),
-                        claim=Claim.SUCCESS,
-                        money=read_money(event.get("amount")),
-                        provider_ref=read_text(event, "reference"),
-                    )
-                ]
-            return [observe_order(event, trust=Trust.HINT)]
-        except ValueError as error:
-            raise PayloadUnreadable(f"{error}") from error
+        return [observe_event(load_event(body))]
 
     def open_inquiry(self, request: WebhookRequest, *, action: str) -> Inquiry:
         """Check the token and read a lookup or a validation."""
         self._require_token(request)
-        event = load_event(request.body, company="Selcom")
-        try:
-            money = read_money(event.get("amount"))
-        except AnswerUnreadable as error:
-            raise PayloadUnreadable(f"{error}") from error
-        return Inquiry(
-            action=action,
-            payer_code=read_text(event, "utilityref"),
-            company_ref=read_text(event, "reference"),
-            # 0 asks for the amount of a fixed invoice.
-            money=money if money and money.minor else None,
-        )
+        return read_inquiry(load_event(request.body), action=action)
 
     def answer_inquiry(self, inquiry: Inquiry, reply: InquiryReply) -> WebhookAck:
         """Answer 000 with the amount and what it is for, or why not."""
-        code, message = _INQUIRY_CODES[reply.verdict]
-        more: dict[str, str | int] = {"name": reply.description} if reply.description else {}
-        if reply.money is not None:
-            more["amount"] = shillings(reply.money)
-        return _ack(reference=inquiry.company_ref, resultcode=code, message=message, **more)
+        return write_reply(inquiry, reply)
 
     def _require_token(self, request: WebhookRequest) -> None:
         given, expected = request.headers.get("authorization", ""), f"Bearer {self._c2b_token}"
@@ -374,18 +323,18 @@ class SelcomProvider(PaymentProvider):
     # Money out.
 
     def payout_rail(self, request: PayoutRequest) -> str:
-        """Return the rail, which is also the first part of its paths.
+        """Choose wallet cash-in, Selcom Pesa (bank code SPSCASHIN) or Qwiksend.
 
         Raises:
-            ValueError: there is none to that wallet or bank.
+            ValueError: the destination lacks something, or names a wallet that is none.
         """
-        return rail_of(request)
+        return choose_rail(request.destination)
 
     def preview_payout(self, request: PayoutRequest) -> PayoutPreview:
         """Ask for the receiver's name; empty where Selcom refuses to tell. It tells no fee."""
-        rail = request.rail or rail_of(request)
-        path = f"/v1/{rail}/{RAILS[rail][1]}"
-        reply = self._call("GET", path, lookup_fields(request, rail))
+        rail = request.rail or self.payout_rail(request)
+        fields = lookup_fields(request.destination, rail=rail)
+        reply = self._call("GET", f"/v1/{rail}/{RAILS[rail][1]}", fields)
         if reply.verdict in {Verdict.REFUSED, Verdict.NOT_FOUND}:
             return PayoutPreview()
         if reply.verdict is not Verdict.DONE:
@@ -394,8 +343,10 @@ class SelcomProvider(PaymentProvider):
 
     def start_payout(self, request: PayoutRequest) -> StartOutcome:
         """Pay out on the stored rail; our reference is the transid, used once."""
-        rail = request.rail or rail_of(request)
-        fields = payout_fields(request, rail, vendor=self._float_vendor, pin=self._pin)
+        rail = request.rail or self.payout_rail(request)
+        fields = payout_fields(
+            request, rail=rail, vendor=self._float_vendor, pin=self._pin, billing=self._billing
+        )
         reply = self._call("POST", f"/v1/{rail}/{RAILS[rail][0]}", fields)
         if reply.verdict is Verdict.DONE:
             return StartOutcome(
@@ -454,16 +405,7 @@ class SelcomProvider(PaymentProvider):
         paid = [row for row in reply.rows if order_claim(row)[0] is Claim.SUCCESS]
         return [read_statement_row(row) for row in paid]
 
-    def _order(self, request: AttemptRequest) -> Mapping[str, str | int]:
-        return order_fields(
-            request,
-            vendor=self._vendor,
-            billing=self._billing,
-            callback_url=self._callback_url,
-            cancel_url=self._cancel_url,
-        )
-
-    def _call(self, method: str, path: str, fields: Mapping[str, str | int]) -> Reply:
+    def _call(self, method: str, path: str, fields: Fields) -> Reply:
         """Sign, send once, classify; every call has a time stamp of its own."""
         timestamp = datetime.now(EAST_AFRICA).isoformat(timespec="seconds")
         key, secret = self._credentials
@@ -486,23 +428,7 @@ class SelcomProvider(PaymentProvider):
             "company_ref": reply.reference,
         }
         if reply.verdict is Verdict.DOOR:
-            log.error(
-                "payment.provider_misconfigured", extra={**extra, "company_message": reply.message}
-            )
+            log.error("payment.provider_setup", extra={**extra, "answer": reply.message})
         else:
             log.debug("payment.provider_called", extra=extra)
         return reply
-
-
-def _is_notification(event: Mapping[str, Any]) -> bool:
-    """Tell a C2B notification from an order's webhook: it names what was typed."""
-    return "utilityref" in event and "order_id" not in event
-
-
-def _ack(**fields: str | int) -> WebhookAck:
-    result = "SUCCESS" if fields["resultcode"] == "000" else "FAIL"
-    return WebhookAck(body=json.dumps({**fields, "result": result}).encode())
-
-
-def _digest_of(*identity: str) -> str:
-    return hashlib.sha256("\n".join(identity).encode()).hexdigest()

@@ -1,12 +1,13 @@
-"""What we send to Selcom: flat fields, ready to be signed. Pure, but for fresh ids.
+"""What we write into a call to Selcom. Pure, apart from chance and the minutes that are left.
 
-Source: docs/providers/selcom.md, "Orders" and "Payouts".
+Source: docs/providers/selcom.md. What no source settles is under "Guesses" there.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+import re
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -15,223 +16,203 @@ from ntc_core.money import Money
 
 from ntc_payments.providers.selcom.answers import CURRENCY
 from ntc_payments.providers.selcom.signing import encode_base64
-from ntc_payments.types import AttemptRequest, PaymentMethod, PayoutMethod, PayoutRequest
+from ntc_payments.types import (
+    AttemptRequest,
+    PaymentMethod,
+    PayoutDestination,
+    PayoutMethod,
+    PayoutRequest,
+)
 
 __all__ = [
     "BILLING",
-    "QWIKSEND",
     "RAILS",
-    "SELCOM_PESA",
-    "WALLET",
+    "Fields",
+    "choose_rail",
     "control_number",
     "fresh_id",
     "lookup_fields",
     "msisdn_of",
     "order_fields",
     "payout_fields",
-    "rail_of",
     "shillings",
 ]
 
-Fields = dict[str, str | int]
+Fields = Mapping[str, str | int]
 
-WALLET, SELCOM_PESA, QWIKSEND = "walletcashin", "selcompesa", "qwiksend"
-#: Rail -> its paths that pay and that tell a name. Only its own query knows a payout.
-RAILS: Mapping[str, tuple[str, str]] = {
-    WALLET: ("process", "namelookup"),
-    SELCOM_PESA: ("cashin", "namelookup"),
-    QWIKSEND: ("process", "lookup"),
-}
-#: Selcom finds the operator by number portability.
-ANY_WALLET = "CASHIN"
-_WALLETS = frozenset(
-    {ANY_WALLET, "VMCASHIN", "AMCASHIN", "TPCASHIN", "EZCASHIN", "HPCASHIN", "TTCASHIN"}
-)
-#: A payout to this "bank", or to this wallet, goes to a Selcom Pesa account.
-_SELCOM_PESA_CODE = "SPSCASHIN"
-_BANKS = frozenset(
-    {
-        *("ABSA", "AKIBA", "AMANABANK", "AZANIA", "BANCABC", "BOA", "BANKOFBARODA"),
-        *("BANKOFINDIA", "CHINADASHENG", "CITIBANK", "CRDBBANK", "DCBBANK", "DTB", "ECOBANK"),
-        *("EQUITYBANK", "EXIMBANK", "FINCA", "GTBANK", "HABIBBANK", "IMBANK", "ICB", "KCB"),
-        *("KILIMANJARO", "LETSHEGO", "MAENDELEO", "MKOMBOZI", "MWALIMU", "MWANGA", "NMB", "NBC"),
-        *("NCBA", "PBZ", "STANBIC", "TCB", "UCHUMI", "UBA"),
-    }
-)
-
-# Card payments without billing data are refused. A guess: the merchant's own town will do
-# where the payer's is not known; see docs/providers/selcom.md, "Guesses".
+# Assumed, not documented: mandatory fields of which a project often knows nothing.
 BILLING: Mapping[str, str] = {
-    "address_1": "P.O. Box 1",
+    "name": "Customer",
+    "email": "customer@example.com",
+    "phone": "255000000000",
+    "address_1": "P.O. Box",
     "city": "Dar es Salaam",
     "state_or_region": "Dar es Salaam",
-    "postcode_or_pobox": "11101",
+    "postcode_or_pobox": "00000",
     "country": "TZ",
 }
-_NOBODY_NAME, _NOBODY_EMAIL, _NOBODY_PHONE = "Customer", "customer@example.com", "255000000000"
 
-CONTROL_DIGITS = 12
-LONGEST_REMARK = 100
-LEAST_MINUTES = 1
+_WALLET, _SELCOM_PESA, _QWIKSEND = "walletcashin", "selcompesa", "qwiksend"
+#: Rail -> the call that pays and the call that tells the receiver's name. All have `/query`.
+RAILS: Mapping[str, tuple[str, str]] = {
+    _WALLET: ("process", "namelookup"),
+    _SELCOM_PESA: ("cashin", "namelookup"),
+    _QWIKSEND: ("process", "lookup"),
+}
+_SELCOM_PESA_BANK = "SPSCASHIN"
+# Selcom finds the operator, also of a number that was ported.
+_ANY_WALLET = "CASHIN"
+_WALLETS = (_ANY_WALLET, *("VMCASHIN", "AMCASHIN", "TPCASHIN", "EZCASHIN", "HPCASHIN", "TTCASHIN"))
+# Mandatory; the only value that the documentation shows.
+_QWIKSEND_PURPOSE = "GIFT"
 
 
 def order_fields(
     request: AttemptRequest,
     *,
     vendor: str,
-    billing: Mapping[str, str],
-    callback_url: str,
+    webhook_url: str,
     cancel_url: str,
+    billing: Mapping[str, str],
 ) -> Fields:
-    """Return an order: the minimal one, or for a card the full one with billing data."""
-    payer = request.payer
-    fields: Fields = {
+    """Return an order: the minimal one, or for a card the full one, flat with dotted names.
+
+    Args:
+        billing: what is written where the request knows nothing.
+    """
+    name = request.payer.name or billing["name"]
+    phone = msisdn_of(request.phone_e164) or billing["phone"]
+    fields: dict[str, str | int] = {
         "vendor": vendor,
         "order_id": request.reference,
-        "buyer_email": payer.email or _NOBODY_EMAIL,
-        "buyer_name": payer.name or _NOBODY_NAME,
-        "buyer_phone": msisdn_of(request.phone_e164) or _NOBODY_PHONE,
+        "buyer_email": request.payer.email or billing["email"],
+        "buyer_name": name,
+        "buyer_phone": phone,
         "amount": shillings(request.money),
-        "currency": request.money.currency,
+        "currency": CURRENCY,
+        "redirect_url": encode_base64(request.return_url),
+        "cancel_url": encode_base64(cancel_url or request.return_url),
+        "webhook": encode_base64(webhook_url),
+        "merchant_remarks": request.description,
+        "no_of_items": 1,
     }
-    is_card = request.method is PaymentMethod.CARD
-    if is_card:
-        fields["payment_methods"] = "ALL"
-    urls = {
-        "redirect_url": request.return_url,
-        "cancel_url": cancel_url or request.return_url,
-        "webhook": callback_url,
-    }
-    fields |= {name: encode_base64(url) for name, url in urls.items() if url}
-    if request.description:
-        fields["merchant_remarks"] = request.description[:LONGEST_REMARK]
-    if is_card:
-        fields |= _billing_fields(request, billing)
-    fields["no_of_items"] = 1
     if request.expires_at is not None:
-        left = (request.expires_at - datetime.now(UTC)).total_seconds() / 60
-        fields["expiry"] = max(LEAST_MINUTES, math.ceil(left))
-    return fields
-
-
-def _billing_fields(request: AttemptRequest, billing: Mapping[str, str]) -> Fields:
-    """Nested data is sent and signed as flat, dotted names."""
-    payer, address = request.payer, request.payer.address
-    first, _, last = (payer.name or _NOBODY_NAME).partition(" ")
-    own = {
-        "address_1": address.line,
-        "city": address.city,
-        "state_or_region": address.region,
-        "postcode_or_pobox": address.postcode,
-        "country": address.country,
-    }
-    values = {
-        "firstname": first,
-        "lastname": last or first,
-        **{name: own[name] or default for name, default in billing.items()},
-        "phone": msisdn_of(request.phone_e164) or _NOBODY_PHONE,
-    }
-    return {f"billing.{name}": value for name, value in values.items()}
-
-
-def rail_of(request: PayoutRequest) -> str:
-    """Return the rail of a payout.
-
-    Raises:
-        ValueError: there is none to that wallet or bank.
-    """
-    to = request.destination
-    if to.bank_code == _SELCOM_PESA_CODE:
-        return SELCOM_PESA
-    if to.method is PayoutMethod.BANK_ACCOUNT:
-        if to.bank_code not in _BANKS:
-            raise ValueError(
-                f"Selcom has no bank {to.bank_code[:20]!r}; see docs/providers/selcom.md."
-            )
-        return QWIKSEND
-    if (to.bank_code or ANY_WALLET) not in _WALLETS:
-        raise ValueError(
-            f"Selcom has no wallet {to.bank_code[:20]!r}; leave it out, or choose one of "
-            f"{', '.join(sorted(_WALLETS))}."
-        )
-    return WALLET
-
-
-def payout_fields(request: PayoutRequest, rail: str, *, vendor: str, pin: str) -> Fields:
-    """Return what pays out on that rail; our reference is the transid, used once."""
-    to, amount = request.destination, shillings(request.money)
-    float_account: Fields = {"vendor": vendor, "pin": pin}
-    if rail == QWIKSEND:
-        return {
-            "transid": request.reference,
-            "recipientFiCode": to.bank_code,
-            "recipientAccount": to.account_number,
-            "recipientName": to.name,
-            "senderAccount": vendor,
-            "senderName": vendor,
-            "amount": amount,
-            **float_account,
-            "msisdn": msisdn_of(to.phone_e164) or _NOBODY_PHONE,
-            "purpose": "OTHER",
-            "remarks": request.description[:LONGEST_REMARK],
+        left_seconds = (request.expires_at - datetime.now(UTC)).total_seconds()
+        fields["expiry"] = max(1, math.ceil(left_seconds / 60))
+    if request.method is PaymentMethod.CARD:
+        first, _, last = name.partition(" ")
+        address = request.payer.address
+        fields |= {
+            "buyer_userid": request.payer.external_id,
+            "payment_methods": "CARD",
+            "billing.firstname": first,
+            "billing.lastname": last or first,
+            "billing.address_1": address.line or billing["address_1"],
+            "billing.city": address.city or billing["city"],
+            "billing.state_or_region": address.region or billing["state_or_region"],
+            "billing.postcode_or_pobox": address.postcode or billing["postcode_or_pobox"],
+            "billing.country": address.country or billing["country"],
+            "billing.phone": phone,
         }
-    if rail == SELCOM_PESA:
-        return {
-            "transid": request.reference,
-            "utilityref": _selcom_pesa_account(request),
-            "amount": amount,
-            **float_account,
-        }
-    return {
-        "transid": request.reference,
-        **_wallet_fields(request),
-        "amount": amount,
-        **float_account,
-    }
-
-
-def lookup_fields(request: PayoutRequest, rail: str) -> Fields:
-    """Return what asks for the name of the receiver on that rail."""
-    to, transid = request.destination, fresh_id()
-    if rail == QWIKSEND:
-        return {"bank": to.bank_code, "account": to.account_number, "transid": transid}
-    if rail == SELCOM_PESA:
-        return {"utilityref": _selcom_pesa_account(request), "transid": transid}
-    return {**_wallet_fields(request), "transid": transid}
-
-
-def _wallet_fields(request: PayoutRequest) -> Fields:
-    to = request.destination
-    return {"utilitycode": to.bank_code or ANY_WALLET, "utilityref": msisdn_of(to.phone_e164)}
-
-
-def _selcom_pesa_account(request: PayoutRequest) -> str:
-    to = request.destination
-    return to.account_number or msisdn_of(to.phone_e164)
+    return {key: value for key, value in fields.items() if value != ""}
 
 
 def control_number(reference: str) -> str:
-    """Return the digits a payer types: always the same for one reference, hard to guess."""
-    number = int.from_bytes(hashlib.sha256(f"selcom:{reference}".encode()).digest(), "big")
-    return f"{number % 10**CONTROL_DIGITS:0{CONTROL_DIGITS}d}"
+    """Return the 12 digits that stand for the reference, the same ones always."""
+    digest = int.from_bytes(hashlib.sha256(reference.encode()).digest(), "big")
+    # No leading zero: somebody's form would drop it.
+    return str(10**11 + digest % (9 * 10**11))
+
+
+def choose_rail(to: PayoutDestination) -> str:
+    """Choose wallet cash-in, Selcom Pesa (bank code SPSCASHIN) or Qwiksend.
+
+    Raises:
+        ValueError: the destination lacks something, or names a wallet that is none.
+    """
+    if to.bank_code == _SELCOM_PESA_BANK:
+        if not _selcom_pesa_account(to):
+            raise ValueError("Selcom Pesa needs an account or a Tanzanian number.")
+        return _SELCOM_PESA
+    if to.method is PayoutMethod.MOBILE_WALLET:
+        if not msisdn_of(to.phone_e164):
+            raise ValueError("Selcom pays out to Tanzanian numbers only.")
+        if to.bank_code and to.bank_code not in _WALLETS:
+            raise ValueError(
+                f"Selcom has no wallet {to.bank_code}; leave bank_code out, or name one of "
+                f"{', '.join(_WALLETS)}."
+            )
+        return _WALLET
+    missing = [key for key in ("bank_code", "account_number", "name") if not getattr(to, key)]
+    if missing:
+        raise ValueError(f"Selcom pays out to a bank with a {missing[0].replace('_', ' ')}.")
+    return _QWIKSEND
+
+
+def payout_fields(
+    request: PayoutRequest, *, rail: str, vendor: str, pin: str, billing: Mapping[str, str]
+) -> Fields:
+    """Return a payout on that rail; our reference is the transid."""
+    to = request.destination
+    fields: dict[str, str | int] = {
+        "transid": request.reference,
+        "amount": shillings(request.money),
+        "vendor": vendor,
+        "pin": pin,
+    }
+    if rail == _WALLET:
+        return {**fields, **_wallet_fields(to)}
+    if rail == _SELCOM_PESA:
+        return {**fields, "utilityref": _selcom_pesa_account(to)}
+    fields |= {
+        "recipientFiCode": to.bank_code,
+        "recipientAccount": to.account_number,
+        "recipientName": to.name,
+        # Assumed, not documented: who sends is the float.
+        "senderAccount": vendor,
+        "senderName": vendor,
+        "msisdn": msisdn_of(to.phone_e164) or billing["phone"],
+        "purpose": _QWIKSEND_PURPOSE,
+        "remarks": request.description,
+    }
+    return {key: value for key, value in fields.items() if value != ""}
+
+
+def lookup_fields(to: PayoutDestination, *, rail: str) -> Fields:
+    """Return the question for a receiver's name on that rail."""
+    transid = fresh_id()
+    if rail == _WALLET:
+        return {**_wallet_fields(to), "transid": transid}
+    if rail == _SELCOM_PESA:
+        return {"utilityref": _selcom_pesa_account(to), "transid": transid}
+    return {"bank": to.bank_code, "account": to.account_number, "transid": transid}
+
+
+def fresh_id() -> str:
+    """Return a transid of a call of its own. No transid may ever be used twice."""
+    return f"T{secrets.token_hex(8).upper()}"
 
 
 def msisdn_of(phone_e164: str) -> str:
-    """Return 255 and nine digits; empty for a number of another country."""
-    return phone_e164.removeprefix("+") if phone_e164.startswith("+255") else ""
+    """Return a Tanzanian number as Selcom writes it; an empty text for any other."""
+    match = re.fullmatch(r"\+(255[0-9]{9})", phone_e164)
+    return match[1] if match else ""
 
 
 def shillings(money: Money) -> int:
     """Return whole shillings.
 
     Raises:
-        ValueError: the amount has a fraction, or another currency.
+        ValueError: another currency, or a fraction.
     """
     if money.currency != CURRENCY or not money.is_whole:
-        raise ValueError(f"Selcom takes whole {CURRENCY} only, got {money}.")
+        raise ValueError(f"Selcom takes whole {CURRENCY}, got {money}.")
     return money.minor // 100
 
 
-def fresh_id() -> str:
-    """Return a transid for one call; a repeated one is refused."""
-    return f"T{secrets.token_hex(8).upper()}"
+def _wallet_fields(to: PayoutDestination) -> Fields:
+    return {"utilitycode": to.bank_code or _ANY_WALLET, "utilityref": msisdn_of(to.phone_e164)}
+
+
+def _selcom_pesa_account(to: PayoutDestination) -> str:
+    return to.account_number or msisdn_of(to.phone_e164)

@@ -1,6 +1,6 @@
 """How Selcom signs, both ways: HS256 over raw values in the order of Signed-Fields.
 
-Source: docs/providers/selcom.md, "Signature"; tests/vectors/selcom.json. Pure.
+Source: docs/providers/selcom.md, "Signature". Pure.
 """
 
 from __future__ import annotations
@@ -71,6 +71,9 @@ def require_signature(
     request: WebhookRequest, fields: Mapping[str, Any], *, api_secret: str
 ) -> None:
     """Check the headers of a webhook against its fields, in constant time.
+
+    Args:
+        fields: of the body, as JSON gives them.
 
     Raises:
         SignatureInvalid: missing, wrong, about too little, or not of now.
