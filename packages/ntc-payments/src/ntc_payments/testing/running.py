@@ -49,10 +49,9 @@ class RunningSimulator:
         played = next(each for each in COMPANIES if each.name == company)
         urls = dict.fromkeys(played.url_options, f"{self.base_url}{played.prefix}")
         told: dict[str, Any] = {}
-        if callback_url and not played.is_told_callback_url:
+        if callback_url:
             self._call("PUT", "/callbacks", {company: callback_url})
-        elif callback_url:
-            told = {"callback_url": callback_url}
+            told = {"callback_url": callback_url} if played.is_told_callback_url else {}
         return {**urls, **self.secrets[company], **told, **options}
 
     def books(self) -> dict[str, Any]:
