@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -127,7 +126,9 @@ def running_simulator(
         options: more options of the provider, such as `total_timeout_seconds`.
     """
     invented = {
-        variable: secrets.token_hex(24) for company in COMPANIES for variable in company.keys
+        variable: company.invent(option)
+        for company in COMPANIES
+        for variable, option in company.keys.items()
     }
     with tempfile.TemporaryDirectory(prefix="ntc-simulator-") as folder:
         process = subprocess.Popen(  # noqa: S603 - our own module
