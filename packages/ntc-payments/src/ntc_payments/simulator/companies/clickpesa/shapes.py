@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import math
 import re
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from ntc_payments.simulator.exchange import Refused
@@ -94,6 +95,8 @@ def _number(value: float) -> str:
     """Write a number as `String(value)` does there, after a trip through a double."""
     if isinstance(value, int) and abs(value) <= _LARGEST_EXACT:
         return str(value)
+    if math.isinf(value):
+        return "null"
     exact = Decimal(repr(float(value)))
     if exact == 0 or _SMALLEST_PLAIN <= abs(value) < _LARGEST_PLAIN:
         plain = f"{exact:f}"
@@ -137,10 +140,7 @@ def read_text_amount(values: Mapping[str, Any], name: str, *, places: int) -> in
 def read_number(values: Mapping[str, Any], name: str) -> int:
     """Return the minor units of an amount that is a number."""
     number = values.get(name)
-    try:
-        exact = Decimal(repr(number)) * 100 if type(number) in {int, float} else Decimal(0)
-    except InvalidOperation:
-        exact = Decimal(0)
+    exact = Decimal(repr(number)) * 100 if type(number) in {int, float} else Decimal(0)
     if not exact.is_finite() or exact <= 0 or exact != int(exact):
         raise refusal(400, [f"{name} must be a number conforming to the specified constraints"])
     return int(exact)
