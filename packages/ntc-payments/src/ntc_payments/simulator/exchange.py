@@ -89,9 +89,14 @@ def read_object(request: Request, *, refuse: Callable[[str], Refused]) -> dict[s
         refuse: makes the company's own refusal of a sentence.
     """
     try:
-        values = json.loads(request.body)
+        values = json.loads(request.body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict):
         raise refuse("Expected a JSON object.")
     return values
+
+
+def _refuse_constant(name: str) -> None:
+    """NaN and Infinity are Python's, no JSON."""
+    raise ValueError(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -32,7 +31,7 @@ class World:
             company(
                 store=store,
                 secrets={
-                    option: environment.get(variable) or secrets.token_hex(24)
+                    option: environment.get(variable) or company.invent(option)
                     for variable, option in company.keys.items()
                 },
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -42,6 +43,12 @@ class Company(ABC):
         self.dial = FaultDial()
         #: Where the simulator is reached: pages that a payer opens are below it.
         self.site = ""
+
+    @classmethod
+    def invent(cls, option: str) -> str:
+        """Return a value for an option of `keys` that nobody has set."""
+        del option
+        return secrets.token_hex(24)
 
     @abstractmethod
     def routes(self) -> Sequence[Route]:
