@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -32,8 +31,8 @@ class World:
             company(
                 store=store,
                 secrets={
-                    option: environment.get(variable) or secrets.token_hex(24)
-                    for variable, option in company.keys.items()
+                    company.keys[variable]: environment.get(variable) or invented
+                    for variable, invented in company.invent().items()
                 },
             )
             for company in companies

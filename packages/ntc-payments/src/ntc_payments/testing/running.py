@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -49,10 +48,9 @@ class RunningSimulator:
         played = next(each for each in COMPANIES if each.name == company)
         urls = dict.fromkeys(played.url_options, f"{self.base_url}{played.prefix}")
         told: dict[str, Any] = {}
-        if callback_url and not played.is_told_callback_url:
+        if callback_url:
             self._call("PUT", "/callbacks", {company: callback_url})
-        elif callback_url:
-            told = {"callback_url": callback_url}
+            told = {"callback_url": callback_url} if played.is_told_callback_url else {}
         return {**urls, **self.secrets[company], **told, **options}
 
     def books(self) -> dict[str, Any]:
@@ -128,7 +126,7 @@ def running_simulator(
         options: more options of the provider, such as `total_timeout_seconds`.
     """
     invented = {
-        variable: secrets.token_hex(24) for company in COMPANIES for variable in company.keys
+        variable: value for company in COMPANIES for variable, value in company.invent().items()
     }
     with tempfile.TemporaryDirectory(prefix="ntc-simulator-") as folder:
         process = subprocess.Popen(  # noqa: S603 - our own module

@@ -2,8 +2,9 @@
 
 from ntc_payments.simulator.companies.base import Company
 from ntc_payments.simulator.companies.pretend import PretendMoney
+from ntc_payments.simulator.companies.selcom import Selcom
 
 __all__ = ["COMPANIES", "Company"]
 
 #: All of them; the first one has the paths without a prefix.
-COMPANIES: tuple[type[Company], ...] = (PretendMoney,)
+COMPANIES: tuple[type[Company], ...] = (PretendMoney, Selcom)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -28,6 +29,8 @@ class Company(ABC):
     name: ClassVar[str]
     prefix: ClassVar[str]
     keys: ClassVar[Mapping[str, str]]
+    #: Variable -> its value where none is set and an invented one would have the wrong form.
+    samples: ClassVar[Mapping[str, str]] = {}
     #: Options of the provider that hold an address below the prefix.
     url_options: ClassVar[tuple[str, ...]] = ("base_url",)
     #: Whether a call tells it where its callbacks go; else that is set here, as in a dashboard.
@@ -42,6 +45,13 @@ class Company(ABC):
         self.dial = FaultDial()
         #: Where the simulator is reached: pages that a payer opens are below it.
         self.site = ""
+
+    @classmethod
+    def invent(cls) -> dict[str, str]:
+        """Return variable -> a value that a merchant could have been given."""
+        return {
+            variable: cls.samples.get(variable) or secrets.token_hex(24) for variable in cls.keys
+        }
 
     @abstractmethod
     def routes(self) -> Sequence[Route]:
