@@ -5,45 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+from ntc_payments.simulator.posting import post
 from ntc_payments.simulator.store import Callback
 from ntc_payments.simulator.world import World
 
-__all__ = ["CallbackSender", "post"]
+__all__ = ["CallbackSender"]
 
 log = logging.getLogger("ntc_payments.simulator")
 
 _SWEEP_SECONDS = 0.1
-_TIMEOUT_SECONDS = 10.0
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: object, **__: object) -> None:
-        return None
-
-
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
-
-
-def post(url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
-    """Send a message; return the status and body of the answer.
-
-    Raises:
-        OSError, ValueError: nobody answered, or the URL cannot be used.
-    """
-    request = urllib.request.Request(  # noqa: S310 - the merchant's own http(s) URL, checked on entry
-        url, data=body, method="POST", headers={"Content-Type": "application/json", **headers}
-    )
-    try:
-        with _OPENER.open(request, timeout=_TIMEOUT_SECONDS) as response:
-            return int(response.status), response.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read()
 
 
 class CallbackSender(threading.Thread):

@@ -67,7 +67,7 @@ class Route:
 
     Attributes:
         pattern: of the whole path below the prefix; its named groups go to the handler.
-        action: what the dial calls it: start, query, payout, refund, cancel, token or other.
+        action: what the dial calls it: start, push, query, payout, refund, cancel, token or other.
         handler: a bound method that takes the request and the groups.
     """
 

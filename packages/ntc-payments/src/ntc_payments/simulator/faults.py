@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 __all__ = ["ACTIONS", "FaultDial", "Faults", "InvalidFault"]
 
 #: What the merchant asks for; each has its own position of the dial.
-ACTIONS = ("start", "query", "payout", "refund", "cancel", "token")
+ACTIONS = ("start", "push", "query", "payout", "refund", "cancel", "token")
 
 #: `_before`: the company did nothing; `_after`: it did, and the merchant is not told.
 _BROKEN = (
@@ -48,6 +48,7 @@ class Faults:
 
     Attributes:
         start, query, payout, refund, cancel, token: what goes wrong with such calls.
+        push: the call that puts a started order on the phone, where that is one of its own.
         callback: what goes wrong with the next callbacks. reorder: each one waits for
             another, which is sent first.
         delay_seconds: every answer to the merchant waits so long.
@@ -58,6 +59,7 @@ class Faults:
     """
 
     start: str = "none"
+    push: str = "none"
     query: str = "none"
     payout: str = "none"
     refund: str = "none"

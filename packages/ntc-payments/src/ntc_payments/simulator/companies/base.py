@@ -29,6 +29,8 @@ class Company(ABC):
     name: ClassVar[str]
     prefix: ClassVar[str]
     keys: ClassVar[Mapping[str, str]]
+    #: Option -> its value where none is set and an invented one would have the wrong form.
+    samples: ClassVar[Mapping[str, str]] = {}
     #: Options of the provider that hold an address below the prefix.
     url_options: ClassVar[tuple[str, ...]] = ("base_url",)
     #: Whether a call tells it where its callbacks go; else that is set here, as in a dashboard.
@@ -47,8 +49,7 @@ class Company(ABC):
     @classmethod
     def invent(cls, option: str) -> str:
         """Return a value for an option of `keys` that nobody has set."""
-        del option
-        return secrets.token_hex(24)
+        return cls.samples.get(option) or secrets.token_hex(24)
 
     @abstractmethod
     def routes(self) -> Sequence[Route]:
