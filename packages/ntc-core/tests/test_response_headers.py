@@ -48,3 +48,20 @@ def test_a_view_may_have_a_policy_of_its_own_and_a_project_none(settings):
     settings.NTC_CONTENT_SECURITY_POLICY = ""
     plain = RequestIdMiddleware(lambda _: HttpResponse())(RequestFactory().get("/"))
     assert "Content-Security-Policy" not in plain.headers
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", [path for path in PATHS if path.startswith("/api/")])
+def test_nobody_keeps_a_copy_of_what_the_api_answers(path):
+    answer = Client(raise_request_exception=False).get(path)
+
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_a_view_may_be_cached_if_it_says_so_and_so_may_what_is_not_the_api():
+    public = HttpResponse(headers={"Cache-Control": "public, max-age=60"})
+    answer = RequestIdMiddleware(lambda _: public)(RequestFactory().get("/api/v1/plans/"))
+    assert answer.headers["Cache-Control"] == "public, max-age=60"
+
+    page = RequestIdMiddleware(lambda _: HttpResponse())(RequestFactory().get("/page/"))
+    assert "Cache-Control" not in page.headers

@@ -98,8 +98,9 @@ class RequestIdMiddleware(_Middleware):
     or hyphens; anything else is replaced by a new UUIDv7, because the id is written to logs.
 
     Outermost, it also sees every response: each tells browsers to guess no content type and
-    (NTC_CONTENT_SECURITY_POLICY) to load nothing from elsewhere. And it sees every request before
-    anybody reads its cookies: those whose names are not plain ASCII are dropped.
+    (NTC_CONTENT_SECURITY_POLICY) to load nothing from elsewhere, and those under NTC_API_PREFIXES
+    to keep no copy, unless a view says otherwise by `Cache-Control`. And it sees every request
+    before anybody reads its cookies: those whose names are not plain ASCII are dropped.
     """
 
     def answer(self, request: HttpRequest) -> HttpResponseBase:
@@ -108,7 +109,7 @@ class RequestIdMiddleware(_Middleware):
         request_id = _request_id_of(request)
         with bind_request_id(request_id), bind_request(request):
             response = cast("HttpResponseBase", self.get_response(request))
-        return _finished(response, request_id)
+        return _finished(request, response, request_id)
 
     async def answer_async(self, request: HttpRequest) -> HttpResponseBase:
         """Do the same under ASGI."""
@@ -116,7 +117,7 @@ class RequestIdMiddleware(_Middleware):
         request_id = _request_id_of(request)
         with bind_request_id(request_id), bind_request(request):
             response = cast("HttpResponseBase", await self.get_response(request))
-        return _finished(response, request_id)
+        return _finished(request, response, request_id)
 
 
 class RequestLogMiddleware(_Middleware):
@@ -233,11 +234,17 @@ def _request_id_of(request: HttpRequest) -> str:
     return given if _ACCEPTED_REQUEST_ID.fullmatch(given) else new_request_id()
 
 
-def _finished(response: HttpResponseBase, request_id: str) -> HttpResponseBase:
+def _finished(
+    request: HttpRequest, response: HttpResponseBase, request_id: str
+) -> HttpResponseBase:
     response.headers[REQUEST_ID_HEADER] = request_id
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     if policy := core_settings.CONTENT_SECURITY_POLICY:
         response.headers.setdefault("Content-Security-Policy", policy)
+    if request.path.startswith(tuple(core_settings.API_PREFIXES)):
+        # With cookies nothing else tells a shared cache that an answer is one person's, nor a
+        # browser that the next one at the machine must not go back to it.
+        response.headers.setdefault("Cache-Control", "no-store")
     return response
 
 

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from ntc_core.auth.errors import CodeInvalid, TokenInvalid
 from ntc_core.auth.models import AuthSession, OneTimeCode
 from ntc_core.auth.services import issue_code, redeem_code, refuse_code
 from ntc_core.errors import InvalidInput
@@ -114,10 +115,17 @@ def verify_registration(*, registration_uid: str, code: str) -> User:
 
 
 def update_user(user: User, **fields: str) -> User:
-    """Change what people may say about themselves: `full_name`, `language`."""
+    """Change what people may say about themselves: `full_name`, `language`.
+
+    Raises:
+        TokenInvalid: the user was deleted meanwhile.
+    """
     for name, value in fields.items():
         setattr(user, name, value)
-    user.save(update_fields=[*fields, "updated_at"])
+    with transaction.atomic():
+        if _lock(user) is None:
+            raise TokenInvalid
+        user.save(update_fields=[*fields, "updated_at"])
     return user
 
 
@@ -127,15 +135,26 @@ def change_password(
     """Set a new password and end the user's sessions, except the one that asks.
 
     Raises:
-        InvalidInput: the current password is wrong.
+        InvalidInput: the current password is wrong, or was changed while it was compared.
+        TokenInvalid: the user was deleted meanwhile.
     """
+    try:
+        user.refresh_from_db(fields=["password"])
+    except User.DoesNotExist as error:
+        raise TokenInvalid from error
     if not user.check_password(current_password):
-        log.warning("account.password_change_refused", extra={"user": str(user.uid)})
-        raise InvalidInput(
-            "This is not your present password.", code="password_wrong", attr="current_password"
-        )
+        raise _password_wrong(user)
+    compared = user.password
     user.set_password(new_password)
-    user.save(update_fields=["password", "updated_at"], except_session=session)
+    with transaction.atomic():
+        stored = _lock(user)
+        if stored is None:
+            raise TokenInvalid
+        # Comparing and hashing take a good part of a second. Who knows the old password must not
+        # undo with it a change that was made in that time.
+        if stored != compared:
+            raise _password_wrong(user)
+        user.save(update_fields=["password", "updated_at"], except_session=session)
 
 
 def request_password_reset(*, email: str = "", phone: str = "") -> OneTimeCode:
@@ -179,8 +198,24 @@ def confirm_password_reset(*, reset_uid: UUID, code: str, new_password: str) -> 
     if user is None or user.pk != reset.user_id:
         refuse_code(purpose=PASSWORD_RESET, user=reset.user)
     user.set_password(new_password)
-    user.save(update_fields=["password", "updated_at"])
+    with transaction.atomic():
+        if _lock(user) is None:
+            raise CodeInvalid(attr="code")
+        user.save(update_fields=["password", "updated_at"])
     return user
+
+
+def _lock(user: User) -> str | None:
+    """Lock the user's row and return the hash it holds now; None if it was deleted meanwhile."""
+    people = User.objects.select_for_update(no_key=True).filter(pk=user.pk)
+    return people.values_list("password", flat=True).first()
+
+
+def _password_wrong(user: User) -> InvalidInput:
+    log.warning("account.password_change_refused", extra={"user": str(user.uid)})
+    return InvalidInput(
+        "This is not your present password.", code="password_wrong", attr="current_password"
+    )
 
 
 def _find_registration(uid: str) -> PendingRegistration | None:

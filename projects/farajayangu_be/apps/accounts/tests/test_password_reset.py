@@ -212,6 +212,12 @@ def test_code_of_a_registration_resets_no_password(register, person, carrier, co
 
 
 @pytest.mark.usefixtures("person")
+@pytest.mark.django_db
+@pytest.mark.parametrize("identifier", ["a" * 249 + "@e.com", "0712 345 678" * 9])
+def test_an_address_longer_than_any_is_refused(api_client, identifier):
+    assert_error(api_client.post(RESET, {"identifier": identifier}), 400, attr="identifier")
+
+
 @pytest.mark.parametrize(
     ("values", "attr"),
     [

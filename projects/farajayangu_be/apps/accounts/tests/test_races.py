@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Barrier, Lock
+from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from ntc_core.auth.errors import CodeInvalid, CredentialsInvalid
 from ntc_core.auth.models import AuditEvent, AuthSession
-from ntc_core.auth.services import sign_in
+from ntc_core.auth.services import reveal_code, sign_in
 from ntc_core.errors import RateLimited
+from rest_framework.test import APIClient
 
 from apps.accounts import services
 from apps.accounts.models import PendingRegistration, User
@@ -37,6 +40,42 @@ def at_once(call: Callable[[], object], *, times: int) -> list[object]:
 
     with ThreadPoolExecutor(times) as pool:
         return list(pool.map(run, range(times)))
+
+
+def answer_around(person: User, *, call: Callable[[], Any], change: Callable[[], object]) -> Any:
+    """Make the change once `call` has read and waits for the person; return what that answers."""
+
+    def run() -> Any:
+        try:
+            return call()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            User.objects.select_for_update(no_key=True).get(pk=person.pk)
+            answer = pool.submit(run)
+            wait_until_blocked()
+            change()
+        return answer.result(timeout=20)
+
+
+def wait_until_blocked() -> None:
+    """Return once another connection waits for what ours has locked."""
+    blocked = "SELECT 1 FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+    for _ in range(200):
+        with connection.cursor() as cursor:
+            cursor.execute(blocked)
+            if cursor.fetchone():
+                return
+        time.sleep(0.05)
+    pytest.fail("Nobody waits.")
+
+
+def client_of(person: User) -> APIClient:
+    client = APIClient(raise_request_exception=False)
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {sign_in(user=person).access}")
+    return client
 
 
 def test_one_code_sent_back_eight_times_at_once_makes_one_user(carrier):
@@ -81,3 +120,60 @@ def test_no_session_of_the_old_password_outlives_its_change(person):
     assert AuthSession.objects.count() == 7 - refused
     assert not AuthSession.objects.filter(revoked_at=None).exists()
     assert AuditEvent.objects.filter(event="auth.logout_all").count() == 1
+
+
+def test_who_knows_the_old_password_does_not_undo_its_change(person):
+    """Their call began before the change was there, and would have ended after it."""
+    new = {"current_password": PASSWORD, "new_password": "mwizi-mkubwa-mjini"}
+    thief, owner = client_of(person), User.objects.get(pk=person.pk)
+    owner.set_password("samaki-mkubwa-baharini")
+
+    answer = answer_around(
+        person,
+        call=lambda: thief.post("/api/v1/accounts/password/change/", new),
+        change=owner.save,
+    )
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["code"] == "password_wrong"
+    assert User.objects.get(pk=person.pk).check_password("samaki-mkubwa-baharini")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("patch", "me/", {"full_name": "Asha"}),
+        (
+            "post",
+            "password/change/",
+            {"current_password": PASSWORD, "new_password": "samaki-mkubwa-baharini"},
+        ),
+    ],
+)
+def test_who_is_deleted_while_they_change_something_is_nobody(person, method, path, body):
+    client = client_of(person)
+
+    answer = answer_around(
+        person,
+        call=lambda: getattr(client, method)(f"/api/v1/accounts/{path}", body),
+        change=person.delete,
+    )
+
+    assert answer.status_code == 401
+    assert answer.json()["errors"][0]["code"] == "token_invalid"
+
+
+def test_who_is_deleted_while_they_reset_the_password_is_refused(person):
+    reset = services.request_password_reset(phone=PHONE)
+    body = {"reset": str(reset.uid), "code": reveal_code(reset.uid)}
+    body["new_password"] = "samaki-mkubwa-baharini"
+    client = APIClient(raise_request_exception=False)
+
+    answer = answer_around(
+        person,
+        call=lambda: client.post("/api/v1/accounts/password/reset/confirm/", body),
+        change=person.delete,
+    )
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["code"] == "code_invalid"
