@@ -48,6 +48,16 @@ def require_all(scene: Any) -> None:
     require_invariants(company="simulator", books=scene.books()["simulator"])
 
 
+def lose_patience(settings: Any, scene: Any) -> None:
+    """Let our calls end after a second: the company will hang."""
+    options = {**scene.options, "total_timeout_seconds": 1}
+    settings.NTC_PAYMENT_PROVIDERS = {"simulator": options}
+
+
+def find_patience(settings: Any, scene: Any) -> None:
+    settings.NTC_PAYMENT_PROVIDERS = {"simulator": scene.options}
+
+
 def approve_everything(scene: Any) -> None:
     for prompt in scene.prompts():
         scene.approve(reference=prompt["reference"])
@@ -257,6 +267,7 @@ def test_w2_one_fact_under_eight_event_ids(scene, buy, settings, dice, repeats):
 @repeated(2, 100)
 def test_w4_webhook_that_beats_our_commit(scene, buy, settings, repeats):
     """The company says "paid" before we have written that it answered at all."""
+    lose_patience(settings, scene)
     for _ in range(repeats):
         attempt = buy().attempts.get()
         scene.turn_dial(start="hang_after", hang_seconds=1.5)
@@ -267,6 +278,7 @@ def test_w4_webhook_that_beats_our_commit(scene, buy, settings, repeats):
         body, headers = signed(scene, event_of(attempt, transaction_id=prompt["transaction_id"]))
         with serving(settings) as site:
             assert deliver(site + URL, body, headers) == 200
+    find_patience(settings, scene)
 
     require_all(scene)
     assert Payment.objects.filter(status="succeeded").count() == repeats
@@ -424,15 +436,16 @@ def test_w8_another_amount_goes_to_suspense(scene, buy, repeats):
     ],
 )
 @repeated(1, 50)
-def test_p1_to_p4_start_that_goes_wrong(scene, buy, repeats, fault):
+def test_p1_to_p4_start_that_goes_wrong(scene, buy, settings, repeats, fault):
     """5xx, silence, drips, cuts, resets, half an answer: unknown, never a blind repeat."""
+    lose_patience(settings, scene)
     scene.turn_dial(start=fault, hang_seconds=2)
-    calls = [buy for _ in range(repeats)]
-    for call in calls:
-        call()
+    for _ in range(repeats):
+        buy()
     at_once([run_due_jobs] * min(16, repeats))
     assert set(PaymentAttempt.objects.values_list("status", flat=True)) == {"unknown"}
     scene.turn_dial()
+    find_patience(settings, scene)
     approve_everything(scene)
     PaymentAttempt.objects.update(sent_at=timezone.now() - timedelta(seconds=60))
 
