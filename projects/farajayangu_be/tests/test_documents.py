@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+from django.apps import apps
+from django.contrib.auth import get_permission_codename
 from ntc_core.outbox.jobs import list_jobs
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -21,10 +23,22 @@ CHECK_ID = re.compile(r"\w+\.[EW][0-9]{3}")
 CELERY_TASKS = {"ntc_core.outbox.tick", "ntc_core.outbox.run_job"}
 
 
+def permissions() -> set[str]:
+    """Return every permission there is, as code asks for it: `app_label.codename`."""
+    return {
+        f"{options.app_label}.{codename}"
+        for options in (model._meta for model in apps.get_models())
+        for codename in (
+            *(get_permission_codename(action, options) for action in options.default_permissions),
+            *(codename for codename, _ in options.permissions),
+        )
+    }
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_dotted_names_in_documents_exist(document):
     names = {match.group() for match in DOTTED.finditer(document.read_text())}
-    names -= CELERY_TASKS | {job.name for job in list_jobs()}
+    names -= CELERY_TASKS | {job.name for job in list_jobs()} | permissions()
 
     missing = sorted(name for name in names if not CHECK_ID.fullmatch(name) and not exists(name))
 
