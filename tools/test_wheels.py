@@ -49,7 +49,9 @@ def passes(uv: str, package: str, resolution: str, wheels: Path, place: Path) ->
     where = ["--find-links", str(wheels), "--group", f"{source}/pyproject.toml:dev"]
     run([*install, *where, str(wheel)], place)
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    # Not the runs that kill processes: what versions of dependencies change shows in the rest.
     command = [python, "-m", "pytest", "-q", "-m", "not faults", "-p", "no:cacheprovider"]
+    command += ["--ignore", "tests/faults"]
     return subprocess.run(command, cwd=place, env=environment, check=False).returncode == 0
 
 
