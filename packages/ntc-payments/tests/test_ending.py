@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.services import bring_forward, run_due_jobs
 from ntc_payments import services
 from ntc_payments.errors import CannotCancel
 from ntc_payments.models import PaymentAttempt
+from ntc_payments.services.schedule import cancel_again_after_seconds
 
 pytestmark = pytest.mark.django_db
 
@@ -101,17 +105,47 @@ def test_company_that_cannot_withdraw_is_not_asked(start, settings):
     assert OutboxJob.objects.get(task="ntc_payments.cancel_attempt").state == "done"
 
 
-def test_cancel_that_the_company_does_not_answer_is_repeated(start, simulator, settings):
-    """Withdrawing twice does no harm."""
+def test_cancel_that_the_company_does_not_answer_is_repeated(start, simulator):
+    """Withdrawing twice does no harm, and silence is no failure of ours: the job never parks."""
     payment = start()
     run_due_jobs()
     services.cancel_payment(payment=payment)
-    settings.NTC_PAYMENT_PROVIDERS = {"simulator": {**simulator.options, "api_key": "wrong"}}
-    run_due_jobs()
-    assert OutboxJob.objects.get(task="ntc_payments.cancel_attempt").state == "queued"
+    simulator.turn_dial(cancel="error_before")
+    for _ in range(12):
+        bring_forward(OutboxJob.objects.all())
+        run_due_jobs()
+    job = OutboxJob.objects.get(task="ntc_payments.cancel_attempt")
+    assert (job.state, job.attempts) == ("queued", 0)
 
-    settings.NTC_PAYMENT_PROVIDERS = {"simulator": simulator.options}
+    simulator.turn_dial()
+    bring_forward(OutboxJob.objects.all())
+    run_due_jobs()
+
+    job.refresh_from_db()
+    assert job.state == "done"
+    assert simulator.prompts_of(payment.attempts.get().reference)[0]["status"] == "CANCELED"
+
+
+def test_cancel_is_given_up_when_nobody_waits_any_more(start, simulator):
+    payment = start()
+    run_due_jobs()
+    services.cancel_payment(payment=payment)
+    simulator.turn_dial(cancel="error_before")
+    PaymentAttempt.objects.update(sent_at=timezone.now() - timedelta(days=5))
+
     bring_forward(OutboxJob.objects.all())
     run_due_jobs()
 
     assert OutboxJob.objects.get(task="ntc_payments.cancel_attempt").state == "done"
+
+
+def test_waits_between_cancels_grow_with_the_time_the_prompt_is_out(start):
+    attempt = start().attempts.get()
+    waits = []
+    for seconds in (1, 40, 7200, 100 * 3600):
+        attempt.sent_at = timezone.now() - timedelta(seconds=seconds)
+        waits.append(cancel_again_after_seconds(attempt, now=timezone.now()))
+
+    assert waits[0] == 5.0
+    assert 40 <= waits[1] < 42
+    assert waits[2:] == [3600.0, None]

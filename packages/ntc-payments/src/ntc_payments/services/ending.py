@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 from django.db import transaction
 from django.utils import timezone
+from ntc_core.http import AnswerUnreadable, HttpFailure
 
 from ntc_payments.conf import provider_registry
 from ntc_payments.errors import CannotCancel
@@ -12,7 +15,7 @@ from ntc_payments.services.consequences import announce_later, withdraw_later
 from ntc_payments.services.exchanges import recorded
 from ntc_payments.services.moves import lock_payment, move_payment
 from ntc_payments.services.observing import apply_observation, ask_now
-from ntc_payments.services.schedule import can_be_asked
+from ntc_payments.services.schedule import can_be_asked, cancel_again_after_seconds
 from ntc_payments.transitions import LIVE_ATTEMPTS, WAITING_PAYMENTS
 from ntc_payments.types import (
     AttemptStatus,
@@ -24,6 +27,8 @@ from ntc_payments.types import (
 )
 
 __all__ = ["cancel_attempt", "cancel_payment", "expire_payment"]
+
+log = logging.getLogger("ntc_payments")
 
 SECONDS_TO_WAIT_FOR_A_CALL = 5.0
 
@@ -58,7 +63,8 @@ def cancel_attempt(*, attempt_id: int) -> float | None:
     the phone, where it can; the truth comes by webhook or query.
 
     Returns:
-        Seconds after which to try again, because the call that starts it is still out.
+        Seconds after which to try again: the call that starts it is still out, or the company
+        did not answer.
     """
     attempt = PaymentAttempt.objects.get(pk=attempt_id)
     if attempt.status == AttemptStatus.CREATED:
@@ -75,10 +81,19 @@ def cancel_attempt(*, attempt_id: int) -> float | None:
     if attempt.status == AttemptStatus.SENDING:
         return SECONDS_TO_WAIT_FOR_A_CALL
     provider = provider_registry.get(attempt.provider)
-    if provider.capabilities.can_cancel and attempt.is_live:
+    if not provider.capabilities.can_cancel or not attempt.is_live:
+        return None
+    try:
         with recorded(attempt, purpose=CompanyExchange.Purpose.CANCEL):
             provider.cancel(attempt.handle)
-        ask_now(attempt, now=timezone.now())
+    except (HttpFailure, AnswerUnreadable) as error:
+        # Withdrawing twice does no harm, so this is repeated for as long as it may help.
+        log.warning(
+            "payment.cancel_unanswered",
+            extra={"reference": attempt.reference, "error": type(error).__name__},
+        )
+        return cancel_again_after_seconds(attempt, now=timezone.now())
+    ask_now(attempt, now=timezone.now())
     return None
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "UNDECIDED_AFTER_SECONDS",
     "ask_soon_at",
     "can_be_asked",
+    "cancel_again_after_seconds",
     "next_poll_at",
     "send_again_after_seconds",
 ]
@@ -38,6 +39,8 @@ UNDECIDED_AFTER_SECONDS = LIVE_OFFSETS_SECONDS[-1] * (1 + JITTER)
 LEAST_SECONDS_BETWEEN_POLLS = 5
 
 LONGEST_SEND_DELAY_SECONDS = 60.0
+SHORTEST_CANCEL_DELAY_SECONDS = 5.0
+LONGEST_CANCEL_DELAY_SECONDS = 3600.0
 
 _random = random.SystemRandom()
 
@@ -79,3 +82,14 @@ def send_again_after_seconds(sends: int) -> float:
     """Return the wait before a call that never left is made again."""
     ceiling = min(2.0 ** min(sends, 10), LONGEST_SEND_DELAY_SECONDS)
     return _random.uniform(ceiling / 2, ceiling)
+
+
+def cancel_again_after_seconds(attempt: CompanyCall, *, now: datetime) -> float | None:
+    """Return the wait before a company that did not answer is asked again to withdraw.
+
+    As long again as the prompt has been out; None once nobody waits for an answer any more.
+    """
+    elapsed = (now - (attempt.sent_at or attempt.created_at)).total_seconds()
+    if elapsed > UNDECIDED_AFTER_SECONDS:
+        return None
+    return min(max(elapsed, SHORTEST_CANCEL_DELAY_SECONDS), LONGEST_CANCEL_DELAY_SECONDS)
