@@ -1,0 +1,1 @@
+"""What happens to money when the database or Redis goes away; docs/guides/faults.md."""
