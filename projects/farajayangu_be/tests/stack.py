@@ -51,11 +51,11 @@ class Stack:
         return f"http://127.0.0.1:{self.web_port}"
 
     @contextmanager
-    def web(self, **env: str) -> Iterator[Running]:
-        """Serve with gunicorn: one process that waits for nobody, as in the image."""
+    def web(self, *, workers: int = 1, threads: int = 4, **env: str) -> Iterator[Running]:
+        """Serve with gunicorn: processes that wait for nobody, as in the image."""
         arguments = [
             *("-m", "gunicorn", "farajayangu_be.wsgi", "--bind", f"127.0.0.1:{self.web_port}"),
-            *("--workers", "1", "--threads", "4"),
+            *("--worker-class", "gthread", "--workers", str(workers), "--threads", str(threads)),
         ]
         with self._run("web", arguments, env) as running:
             running.wait_for(f"{self.base_url}/health/ready/")

@@ -61,8 +61,7 @@ class Load:
         try:
             with ThreadPoolExecutor(clients) as pool:
                 self._futures = [
-                    pool.submit(self._buy, number, token)
-                    for number, token in enumerate(self.tokens)
+                    pool.submit(self.buy, number, token) for number, token in enumerate(self.tokens)
                 ]
                 yield
             self.wait_until_settled()
@@ -83,7 +82,7 @@ class Load:
         self.wait_until_bought()
         self._settle()
 
-    def _buy(self, number: int, token: str) -> str:
+    def buy(self, number: int, token: str) -> str:
         """Buy once: the same key again, until there is an answer."""
         headers = {
             "Authorization": f"Bearer {token}",
