@@ -6,7 +6,8 @@ Plain Python: providers speak in these values and know neither Django nor rows.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -17,6 +18,7 @@ from ntc_notify.errors import InvalidRecipient
 
 __all__ = [
     "RANK",
+    "Attachment",
     "Channel",
     "MessageState",
     "OnAmbiguous",
@@ -32,6 +34,7 @@ __all__ = [
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 _EMAIL = re.compile(r"[^\s@<>\"'(),:;\\]+@[^\s@<>\"'(),:;\\]+")
 _LONGEST_EMAIL = 254  # RFC 5321, 4.5.3.1.3
+_MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 
 
@@ -132,6 +135,27 @@ class Recipient:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Attachment:
+    """A file that travels with an email.
+
+    Raises:
+        ValueError: its name could leave a folder or write a header, or it has no media type.
+    """
+
+    filename: str
+    content_type: str
+    content: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.filename or _CONTROL.search(self.filename) or set(self.filename) & {"/", "\\"}:
+            raise ValueError(
+                "Attachment.filename must be a name without control characters and slashes."
+            )
+        if not _MEDIA_TYPE.fullmatch(self.content_type):
+            raise ValueError("Attachment.content_type must be a media type such as text/csv.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class OutgoingEmail:
     """One email to one person, ready to leave."""
 
@@ -142,13 +166,25 @@ class OutgoingEmail:
     subject: str
     text: str
     html: str | None = None
+    #: Where answers go instead of to the sender.
+    reply_to: tuple[str, ...] = ()
+    #: More headers, such as List-Unsubscribe; one line each.
+    headers: Mapping[str, str] = field(default_factory=dict)
+    attachments: tuple[Attachment, ...] = ()
 
     def __post_init__(self) -> None:
         # A line break in a header would let a name or an amount write headers of its own.
-        for field in ("to", "sender", "subject"):
-            if _CONTROL.search(getattr(self, field)):
+        lines = {
+            "to": [self.to],
+            "sender": [self.sender],
+            "subject": [self.subject],
+            "reply_to": self.reply_to,
+            "headers": [*self.headers, *self.headers.values()],
+        }
+        for name, values in lines.items():
+            if any(_CONTROL.search(value) for value in values):
                 raise ValueError(
-                    f"OutgoingEmail.{field} must be one line without control characters."
+                    f"OutgoingEmail.{name} must be one line without control characters."
                 )
 
 
