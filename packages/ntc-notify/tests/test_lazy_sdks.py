@@ -7,9 +7,12 @@ import sys
 
 import pytest
 
+AZURE = 'endpoint="https://x.example", access_key="eA=="'
 PROVIDERS = [
     'ntc_notify.providers.email_ses.SesProvider(region="eu-west-1")',
     'ntc_notify.providers.sms_sns.SnsProvider(region="eu-west-1")',
+    f"ntc_notify.providers.email_azure.AzureEmailProvider({AZURE})",
+    f'ntc_notify.providers.sms_azure.AzureSmsProvider({AZURE}, sender="X1")',
 ]
 SDKS = ("azure", "boto3", "botocore", "cryptography", "requests")
 

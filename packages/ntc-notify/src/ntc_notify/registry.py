@@ -17,13 +17,18 @@ EMAIL_PROVIDERS: ProviderRegistry[EmailProvider] = ProviderRegistry(
     known={
         "smtp": "ntc_notify.providers.email_smtp.SmtpProvider",
         "ses": "ntc_notify.providers.email_ses.SesProvider",
+        "azure": "ntc_notify.providers.email_azure.AzureEmailProvider",
         "mailbox": _MAILBOX,
     },
 )
 SMS_PROVIDERS: ProviderRegistry[SmsProvider] = ProviderRegistry(
     setting="NTC_SMS_PROVIDERS",
     base=SmsProvider,  # type: ignore[type-abstract]  # only subclasses are built
-    known={"sns": "ntc_notify.providers.sms_sns.SnsProvider", "mailbox": _MAILBOX},
+    known={
+        "sns": "ntc_notify.providers.sms_sns.SnsProvider",
+        "azure": "ntc_notify.providers.sms_azure.AzureSmsProvider",
+        "mailbox": _MAILBOX,
+    },
 )
 
 
