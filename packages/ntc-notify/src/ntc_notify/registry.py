@@ -14,12 +14,16 @@ _MAILBOX = "ntc_notify.providers.mailbox.MailboxProvider"
 EMAIL_PROVIDERS: ProviderRegistry[EmailProvider] = ProviderRegistry(
     setting="NTC_EMAIL_PROVIDERS",
     base=EmailProvider,  # type: ignore[type-abstract]  # only subclasses are built
-    known={"smtp": "ntc_notify.providers.email_smtp.SmtpProvider", "mailbox": _MAILBOX},
+    known={
+        "smtp": "ntc_notify.providers.email_smtp.SmtpProvider",
+        "ses": "ntc_notify.providers.email_ses.SesProvider",
+        "mailbox": _MAILBOX,
+    },
 )
 SMS_PROVIDERS: ProviderRegistry[SmsProvider] = ProviderRegistry(
     setting="NTC_SMS_PROVIDERS",
     base=SmsProvider,  # type: ignore[type-abstract]  # only subclasses are built
-    known={"mailbox": _MAILBOX},
+    known={"sns": "ntc_notify.providers.sms_sns.SnsProvider", "mailbox": _MAILBOX},
 )
 
 

@@ -6,7 +6,10 @@ Plain Python: providers speak in these values and know neither Django nor rows.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -17,6 +20,9 @@ from ntc_notify.errors import InvalidRecipient
 
 __all__ = [
     "RANK",
+    "Attachment",
+    "Balance",
+    "Capabilities",
     "Channel",
     "MessageState",
     "OnAmbiguous",
@@ -24,14 +30,17 @@ __all__ = [
     "OutgoingEmail",
     "OutgoingMessage",
     "OutgoingSms",
+    "Receipt",
     "Recipient",
     "SendOutcome",
+    "SuppressionReason",
     "may_follow",
 ]
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 _EMAIL = re.compile(r"[^\s@<>\"'(),:;\\]+@[^\s@<>\"'(),:;\\]+")
 _LONGEST_EMAIL = 254  # RFC 5321, 4.5.3.1.3
+_MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 
 
@@ -56,6 +65,8 @@ class MessageState(StrEnum):
     DEFERRED = "deferred"  # taken over; the provider says it is late
     SOFT_BOUNCED = "soft_bounced"  # taken over; the far end refused it for now
     DELIVERED = "delivered"  # it has arrived
+    OPENED = "opened"  # it was looked at
+    CLICKED = "clicked"  # a link in it was followed
     FAILED = "failed"  # refused for good
     SUPPRESSED = "suppressed"  # not sent: the person does not want it
     EXPIRED = "expired"  # not sent: too late to be of use
@@ -75,6 +86,8 @@ RANK: dict[MessageState, int] = {
     MessageState.SOFT_BOUNCED: 5,
     MessageState.FAILED: 6,
     MessageState.DELIVERED: 7,
+    MessageState.OPENED: 8,
+    MessageState.CLICKED: 9,
 }
 
 
@@ -132,6 +145,27 @@ class Recipient:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Attachment:
+    """A file that travels with an email.
+
+    Raises:
+        ValueError: its name could leave a folder or write a header, or it has no media type.
+    """
+
+    filename: str
+    content_type: str
+    content: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.filename or _CONTROL.search(self.filename) or set(self.filename) & {"/", "\\"}:
+            raise ValueError(
+                "Attachment.filename must be a name without control characters and slashes."
+            )
+        if not _MEDIA_TYPE.fullmatch(self.content_type):
+            raise ValueError("Attachment.content_type must be a media type such as text/csv.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class OutgoingEmail:
     """One email to one person, ready to leave."""
 
@@ -142,13 +176,25 @@ class OutgoingEmail:
     subject: str
     text: str
     html: str | None = None
+    #: Where answers go instead of to the sender.
+    reply_to: tuple[str, ...] = ()
+    #: More headers, such as List-Unsubscribe; one line each.
+    headers: Mapping[str, str] = field(default_factory=dict)
+    attachments: tuple[Attachment, ...] = ()
 
     def __post_init__(self) -> None:
         # A line break in a header would let a name or an amount write headers of its own.
-        for field in ("to", "sender", "subject"):
-            if _CONTROL.search(getattr(self, field)):
+        lines = {
+            "to": [self.to],
+            "sender": [self.sender],
+            "subject": [self.subject],
+            "reply_to": self.reply_to,
+            "headers": [*self.headers, *self.headers.values()],
+        }
+        for name, values in lines.items():
+            if any(_CONTROL.search(value) for value in values):
                 raise ValueError(
-                    f"OutgoingEmail.{field} must be one line without control characters."
+                    f"OutgoingEmail.{name} must be one line without control characters."
                 )
 
 
@@ -178,12 +224,16 @@ class SendOutcome:
     elsewhere: bool = False
     #: The provider asked us not to come back before.
     retry_after_seconds: float | None = None
+    #: What the provider counts an SMS as, where it says so.
+    segments: int | None = None
 
     @classmethod
-    def accepted(cls, *, provider_ref: str, delivered: bool = False) -> SendOutcome:
+    def accepted(
+        cls, *, provider_ref: str, delivered: bool = False, segments: int | None = None
+    ) -> SendOutcome:
         """Return: the provider has taken it over, or even brought it to its end."""
         outcome = Outcome.DELIVERED if delivered else Outcome.ACCEPTED
-        return cls(outcome=outcome, provider_ref=provider_ref)
+        return cls(outcome=outcome, provider_ref=provider_ref, segments=segments)
 
     @classmethod
     def refused(cls, reason: str, *, elsewhere: bool = False) -> SendOutcome:
@@ -199,3 +249,56 @@ class SendOutcome:
     def unknown(cls, reason: str) -> SendOutcome:
         """Return: perhaps taken, perhaps not. Silence after the last byte is this."""
         return cls(outcome=Outcome.UNKNOWN, reason=reason)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capabilities:
+    """What a provider can do; the services ask it for nothing else."""
+
+    #: A second call with the same `provider_uid` makes no second message.
+    deduplicates: bool = False
+    #: Above 1: `send_batch()` takes so many.
+    batch_size: int = 1
+    can_query: bool = False
+    can_tell_balance: bool = False
+    #: Tells later, by webhook, what became of a message.
+    sends_receipts: bool = False
+    #: What its account may do; None: not known.
+    calls_per_second: float | None = None
+
+
+class SuppressionReason(StrEnum):
+    """Why nothing is sent to an address any more."""
+
+    HARD_BOUNCE = "hard_bounce"
+    COMPLAINT = "complaint"
+    UNSUBSCRIBED = "unsubscribed"
+    OPTED_OUT = "opted_out"
+    MANUAL = "manual"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """What a provider says later about one message.
+
+    It belongs to the attempt with this `provider_ref`, else with this `provider_uid`; where
+    it names an address, the message's address must be it.
+    """
+
+    state: MessageState
+    provider_ref: str = ""
+    provider_uid: UUID | None = None
+    address: str | None = None
+    #: For people who look for the reason; never the body.
+    reason: str = ""
+    segments: int | None = None
+    suppression: SuppressionReason | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Balance:
+    """What an account still has, in the provider's own unit, such as "SMS" or "TZS"."""
+
+    amount: Decimal
+    unit: str

@@ -3,15 +3,28 @@
 To add one: subclass `EmailProvider` or `SmsProvider` in one file, take the options as
 keyword arguments of `__init__`, and answer `send()` with a `SendOutcome`. The service
 decides what follows; a provider never retries by itself, for a repeated call may be a
-second message.
+second message. What the capabilities do not promise is never called.
 """
+
+# ruff: noqa: ARG002 - what the defaults ignore is the contract of those who override them
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, Never
+from uuid import UUID
 
-from ntc_notify.types import OutgoingEmail, OutgoingSms, SendOutcome
+from ntc_core.webhooks.types import VerifiedWebhook, WebhookRequest
+
+from ntc_notify.types import (
+    Balance,
+    Capabilities,
+    OutgoingEmail,
+    OutgoingSms,
+    Receipt,
+    SendOutcome,
+)
 
 __all__ = ["LONGEST_CALL_SECONDS", "EmailProvider", "Provider", "SmsProvider"]
 
@@ -23,10 +36,51 @@ LONGEST_CALL_SECONDS = 45.0
 class Provider:
     """What providers of every channel have in common."""
 
+    #: The name in settings, URLs and rows.
+    name: ClassVar[str] = ""
+    #: Of the class, or of an instance whose options switch something on.
+    capabilities: Capabilities = Capabilities()
     #: Keeps messages on this machine, readable, instead of sending them. Not for the public.
     is_local: ClassVar[bool] = False
-    #: The total time of one `send()`, at most `LONGEST_CALL_SECONDS`.
+    #: The total time of one call, at most `LONGEST_CALL_SECONDS`.
     timeout_seconds: float = 20.0
+
+    def send_batch(self, messages: Sequence[Any], /) -> list[SendOutcome]:
+        """Hand several messages over; the answers are in their order.
+
+        Only called where `capabilities.batch_size` is above 1, with at most so many.
+        """
+        self._cannot("send batches")
+
+    def open_webhook(self, request: WebhookRequest, /) -> VerifiedWebhook:
+        """Prove that the company sent this and name its dedupe key. Reads no row.
+
+        Raises:
+            SignatureInvalid: not proven.
+            PayloadUnreadable: proven, but not in the documented shape.
+        """
+        self._cannot("send receipts")
+
+    def read_receipts(self, body: bytes, /) -> list[Receipt]:
+        """Say what a verified body tells us; an empty list: nothing about a message. Pure.
+
+        Raises:
+            PayloadUnreadable: the body is not in the documented shape.
+        """
+        self._cannot("send receipts")
+
+    def query(self, *, provider_ref: str, provider_uid: UUID, address: str) -> Receipt | None:
+        """Ask what became of a message; None: the provider does not know it, or not now."""
+        self._cannot("be asked about a message")
+
+    def balance(self) -> Balance:
+        """Ask what the account still has."""
+        self._cannot("tell its balance")
+
+    def _cannot(self, what: str) -> Never:
+        raise NotImplementedError(
+            f"{self.name or type(self).__name__} cannot {what}; its capabilities say so."
+        )
 
 
 class EmailProvider(Provider, ABC):

@@ -24,16 +24,12 @@ import socket
 import ssl
 import time
 from contextlib import suppress
-from datetime import UTC, datetime
 from email.errors import MessageError
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import format_datetime, parseaddr
 from functools import partial
 from typing import Any, ClassVar, Literal
 
 from ntc_notify.providers.base import LONGEST_CALL_SECONDS, EmailProvider
+from ntc_notify.providers.mime import bare_address, build_email
 from ntc_notify.types import OutgoingEmail, SendOutcome
 
 __all__ = ["SmtpProvider"]
@@ -91,7 +87,7 @@ class SmtpProvider(EmailProvider):
 
     def send(self, message: OutgoingEmail, /) -> SendOutcome:
         try:
-            sender, to = _bare_address(message.sender), _bare_address(message.to)
+            sender, to = bare_address(message.sender), bare_address(message.to)
             payload = _build_payload(message)
         except (ValueError, MessageError) as error:
             return SendOutcome.refused(f"It cannot be written as an email: {type(error).__name__}")
@@ -162,37 +158,8 @@ def _classify(step: str, code: int, text: bytes) -> SendOutcome | None:
 
 def _build_payload(message: OutgoingEmail) -> bytes:
     """Return the message as bytes that may follow DATA, final dot included."""
-    domain = _bare_address(message.sender).rpartition("@")[2]
-    # Seven bits only: then no server has to offer 8BITMIME.
-    email = EmailMessage(policy=SMTP.clone(cte_type="7bit"))
-    email["Message-ID"] = f"<{message.provider_uid}@{domain}>"
-    email["Date"] = format_datetime(datetime.now(UTC))
-    email["From"] = _header_address(message.sender)
-    email["To"] = _header_address(message.to)
-    email["Subject"] = message.subject
-    # RFC 3834: no out-of-office answers to a machine.
-    email["Auto-Submitted"] = "auto-generated"
-    email.set_content(message.text)
-    if message.html is not None:
-        email.add_alternative(message.html, subtype="html")
-    raw = _LINE_START_DOT.sub(b"..", email.as_bytes())
+    raw = _LINE_START_DOT.sub(b"..", build_email(message).as_bytes())
     return raw.removesuffix(b"\r\n") + b"\r\n.\r\n"
-
-
-def _header_address(text: str) -> Address:
-    return Address(display_name=parseaddr(text)[0], addr_spec=_bare_address(text))
-
-
-def _bare_address(text: str) -> str:
-    """Return the address without a name, its domain in ASCII (IDNA).
-
-    Raises:
-        ValueError: it has no domain, or characters that only SMTPUTF8 could carry.
-    """
-    local, _, domain = parseaddr(text)[1].rpartition("@")
-    if not local.isascii() or not local or not domain:
-        raise ValueError("An email address is ASCII before the @ and has a domain after it.")
-    return f"{local}@{domain.encode('idna').decode('ascii')}"
 
 
 def _decode(text: bytes) -> str:
