@@ -115,7 +115,8 @@ def _template_names(kind: Kind, channel: Channel, language: str) -> frozenset[st
 
 
 def _configured() -> Sequence[tuple[Channel, str]]:
-    return [(channel, name) for channel in Channel for name in list_provider_names(channel)]
+    companies = [channel for channel in Channel if channel is not Channel.INAPP]
+    return [(channel, name) for channel in companies for name in list_provider_names(channel)]
 
 
 def _is_local(channel: Channel, name: str) -> bool:

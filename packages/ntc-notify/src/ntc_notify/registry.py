@@ -7,8 +7,17 @@ from ntc_core.registry import ProviderRegistry
 from ntc_notify.providers.base import EmailProvider, Provider, SmsProvider
 from ntc_notify.types import Channel
 
-__all__ = ["EMAIL_PROVIDERS", "SMS_PROVIDERS", "get_provider", "list_provider_names"]
+__all__ = [
+    "EMAIL_PROVIDERS",
+    "INBOX",
+    "SMS_PROVIDERS",
+    "find_receipt_provider",
+    "get_provider",
+    "list_provider_names",
+]
 
+#: What the in-app channel's only "provider" is called in rows: our own database.
+INBOX = "inbox"
 _MAILBOX = "ntc_notify.providers.mailbox.MailboxProvider"
 
 EMAIL_PROVIDERS: ProviderRegistry[EmailProvider] = ProviderRegistry(
@@ -34,11 +43,29 @@ SMS_PROVIDERS: ProviderRegistry[SmsProvider] = ProviderRegistry(
 
 def list_provider_names(channel: Channel) -> list[str]:
     """Return the providers of that channel in the order of failover."""
+    if channel is Channel.INAPP:
+        return [INBOX]
     return (SMS_PROVIDERS if channel is Channel.SMS else EMAIL_PROVIDERS).names()
 
 
 def get_provider(channel: Channel, name: str) -> Provider:
-    """Return the provider of that name; raises as `ProviderRegistry.get` does."""
+    """Return the provider of that name; raises as `ProviderRegistry.get` does.
+
+    The in-app channel has none: its messages are rows.
+    """
     if channel is Channel.SMS:
         return SMS_PROVIDERS.get(name)
     return EMAIL_PROVIDERS.get(name)
+
+
+def find_receipt_provider(name: str) -> Provider | None:
+    """Return the configured provider of that name that sends receipts, or None.
+
+    A company that carries both emails and SMS under one name reads the receipts of both.
+    """
+    for channel, registry in ((Channel.SMS, SMS_PROVIDERS), (Channel.EMAIL, EMAIL_PROVIDERS)):
+        if name in registry.names():
+            provider = get_provider(channel, name)
+            if provider.capabilities.sends_receipts:
+                return provider
+    return None

@@ -5,6 +5,7 @@ Templates are Django templates of the project, found by name:
     ntc_notify/<kind>/sms.<language>.txt
     ntc_notify/<kind>/email.<language>.txt      its first line is "Subject: …"
     ntc_notify/<kind>/email.<language>.html     optional
+    ntc_notify/<kind>/inapp.<language>.txt      its first line is "Subject: …", the title
 
 Text is not escaped, HTML is. Nothing here knows rows.
 """
