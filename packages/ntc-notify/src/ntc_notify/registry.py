@@ -27,6 +27,7 @@ EMAIL_PROVIDERS: ProviderRegistry[EmailProvider] = ProviderRegistry(
         "smtp": "ntc_notify.providers.email_smtp.SmtpProvider",
         "ses": "ntc_notify.providers.email_ses.SesProvider",
         "azure": "ntc_notify.providers.email_azure.AzureEmailProvider",
+        "django": "ntc_notify.providers.email_django.DjangoEmailProvider",
         "mailbox": _MAILBOX,
     },
 )
