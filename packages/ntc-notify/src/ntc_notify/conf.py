@@ -12,7 +12,15 @@ from ntc_core.conf import AppSettings
 from ntc_notify.errors import UnknownKind
 from ntc_notify.types import Channel, Choice, OnAmbiguous
 
-__all__ = ["STORED_EMAIL", "Kind", "NotifySettings", "get_kind", "list_kinds", "notify_settings"]
+__all__ = [
+    "STORED_EMAIL",
+    "UNSUBSCRIBE_URL",
+    "Kind",
+    "NotifySettings",
+    "get_kind",
+    "list_kinds",
+    "notify_settings",
+]
 
 
 class NotifySettings(AppSettings):
@@ -103,10 +111,22 @@ class Kind:
 
     @property
     def template_variables(self) -> frozenset[str]:
-        """The names that its templates may use."""
+        """The names that its templates are given and should use."""
         return self.variables | self.secret_variables
 
+    def require_choice(self, channel: Channel) -> None:
+        """Raise `UnknownKind` where nobody may choose whether this kind comes on that channel."""
+        if channel not in self.channels or self.choice is Choice.FORCED:
+            raise UnknownKind(f"There is no choice about {self.name!r} on {channel}.")
 
+    @property
+    def offered_variables(self) -> frozenset[str]:
+        """The names that its templates may use besides."""
+        return frozenset({UNSUBSCRIBE_URL}) if self.marketing else frozenset()
+
+
+#: What the templates of marketing kinds may show: the link that ends it.
+UNSUBSCRIBE_URL = "unsubscribe_url"
 #: The kind of what `ntc_notify.mail_backend` was given: it has been written by somebody else.
 STORED_EMAIL = "stored_email"
 
@@ -184,6 +204,8 @@ def _require_sense(kind: Kind, where: str) -> None:
         )
     if kind.marketing and kind.secrets:
         raise ImproperlyConfigured(f"{where}: marketing has no 'secrets'.")
+    if UNSUBSCRIBE_URL in kind.template_variables:
+        raise ImproperlyConfigured(f"{where}: {UNSUBSCRIBE_URL!r} is ours to set.")
     both = sorted(kind.variables & kind.secret_variables)
     if both:
         raise ImproperlyConfigured(

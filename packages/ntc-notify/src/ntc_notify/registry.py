@@ -11,12 +11,13 @@ __all__ = [
     "EMAIL_PROVIDERS",
     "INBOX",
     "SMS_PROVIDERS",
+    "batch_size_of",
     "find_receipt_provider",
     "get_provider",
     "list_provider_names",
 ]
 
-#: What the in-app channel's only "provider" is called in rows: our own database.
+#: What rows of the in-app channel have as their provider: our own database.
 INBOX = "inbox"
 _MAILBOX = "ntc_notify.providers.mailbox.MailboxProvider"
 
@@ -43,20 +44,23 @@ SMS_PROVIDERS: ProviderRegistry[SmsProvider] = ProviderRegistry(
 
 
 def list_provider_names(channel: Channel) -> list[str]:
-    """Return the providers of that channel in the order of failover."""
+    """Return the providers of that channel in the order of failover; in-app needs none."""
     if channel is Channel.INAPP:
-        return [INBOX]
+        return []
     return (SMS_PROVIDERS if channel is Channel.SMS else EMAIL_PROVIDERS).names()
 
 
 def get_provider(channel: Channel, name: str) -> Provider:
-    """Return the provider of that name; raises as `ProviderRegistry.get` does.
-
-    The in-app channel has none: its messages are rows.
-    """
+    """Return the provider of that name; raises as `ProviderRegistry.get` does."""
     if channel is Channel.SMS:
         return SMS_PROVIDERS.get(name)
     return EMAIL_PROVIDERS.get(name)
+
+
+def batch_size_of(channel: Channel) -> int:
+    """Return how many messages the first provider of the channel takes in one call."""
+    names = list_provider_names(channel)
+    return get_provider(channel, names[0]).capabilities.batch_size if names else 1
 
 
 def find_receipt_provider(name: str) -> Provider | None:

@@ -106,7 +106,8 @@ def find_templates(
         if channel is Channel.SMS:
             return TemplateSet(language=found, text=text)
         subject, body = _split_subject(text)
-        return TemplateSet(language=found, text=body, subject=subject, html=_find(f"{stem}.html"))
+        html = _find(f"{stem}.html") if channel is Channel.EMAIL else None
+        return TemplateSet(language=found, text=body, subject=subject, html=html)
     wanted = " or ".join(f"{stem}.txt" for stem in stems.values())
     raise RenderingFailed(f"There is no template {wanted}.")
 
