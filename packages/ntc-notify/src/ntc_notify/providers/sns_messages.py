@@ -26,6 +26,8 @@ from ntc_core.errors import Unavailable
 from ntc_core.http import HttpClient, HttpFailure
 from ntc_core.webhooks.types import PayloadUnreadable, SignatureInvalid
 
+from ntc_notify.providers.extras import require_installed
+
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
     from cryptography.x509 import Certificate
@@ -66,15 +68,15 @@ class SnsVerifier:
         """Args:
         topic_arns: the topics we have subscribed to.
         fetch_certificate: returns the PEM at an address that has passed the host check;
-            None: an HTTPS call.
+            None: a call to it.
 
         Raises:
             ValueError: an entry is no topic, or `cryptography` is not installed.
         """
         self._hosts = {arn: _certificate_host(arn) for arn in topic_arns}
         if topic_arns:
-            _require_cryptography()
-        self._fetch = fetch_certificate or _fetch_over_https
+            require_installed("cryptography", extra="aws")
+        self._fetch = fetch_certificate or _fetch_over_http
         self._certificates: dict[str, Certificate] = {}
         self._fetched_at: deque[float] = deque(maxlen=MOST_FETCHES)
         self._lock = Lock()
@@ -223,10 +225,10 @@ def _is_certificate_address(address: str, host: str) -> bool:
     )
 
 
-def _fetch_over_https(address: str) -> bytes:
+def _fetch_over_http(address: str) -> bytes:
     url = urlsplit(address)
     client = HttpClient(
-        base_url=f"https://{url.netloc}",
+        base_url=f"{url.scheme}://{url.netloc}",
         total_timeout_seconds=FETCH_SECONDS,
         max_response_bytes=LARGEST_CERTIFICATE,
     )
@@ -234,12 +236,3 @@ def _fetch_over_https(address: str) -> bytes:
     if answer.status != 200:  # noqa: PLR2004 - as HTTP says it
         raise HttpFailure(f"The certificate was answered with HTTP {answer.status}.")
     return answer.body
-
-
-def _require_cryptography() -> None:
-    try:
-        import cryptography  # noqa: F401, PLC0415 - an extra
-    except ImportError as error:
-        raise ValueError(
-            "Receipts by SNS need the package cryptography. Install ntc-notify[aws]."
-        ) from error
