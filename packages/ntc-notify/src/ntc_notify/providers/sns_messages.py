@@ -17,6 +17,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
     from cryptography.x509 import Certificate
 
-__all__ = ["SnsVerifier", "load_notification", "load_object"]
+__all__ = ["Offer", "SnsVerifier", "load_notification", "load_object", "load_offer"]
 
 NOTIFICATION = "Notification"
 _SIGNED_FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -138,6 +139,31 @@ def load_notification(body: bytes) -> Mapping[str, Any] | None:
     if message["Type"] != NOTIFICATION:
         return None
     return load_object(message["Message"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """A subscription that waits to be confirmed."""
+
+    topic_arn: str
+    region: str
+    token: str = field(repr=False)
+
+
+def load_offer(body: bytes) -> Offer:
+    """Return the subscription that the message offers.
+
+    Raises:
+        PayloadUnreadable: it offers none.
+    """
+    try:
+        message = _load_message(body)
+    except SignatureInvalid as error:
+        raise PayloadUnreadable(str(error)) from error
+    found = _TOPIC.fullmatch(message["TopicArn"])
+    if message["Type"] != "SubscriptionConfirmation" or found is None:
+        raise PayloadUnreadable("SNS: the message offers no subscription.")
+    return Offer(topic_arn=found[0], region=found["region"], token=message["Token"])
 
 
 def load_object(text: str) -> Mapping[str, Any]:
