@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import ImproperlyConfigured
 from ntc_core.registry import ProviderRegistry
 
+from ntc_notify.beem_otp import BeemOtp
+from ntc_notify.conf import notify_settings
 from ntc_notify.providers.base import EmailProvider, Provider, SmsProvider
 from ntc_notify.types import Channel
 
-__all__ = ["EMAIL_PROVIDERS", "SMS_PROVIDERS", "get_provider", "list_provider_names"]
+__all__ = [
+    "EMAIL_PROVIDERS",
+    "SMS_PROVIDERS",
+    "find_beem_otp",
+    "get_provider",
+    "list_provider_names",
+]
 
 _MAILBOX = "ntc_notify.providers.mailbox.MailboxProvider"
 
@@ -25,6 +34,7 @@ SMS_PROVIDERS: ProviderRegistry[SmsProvider] = ProviderRegistry(
     setting="NTC_SMS_PROVIDERS",
     base=SmsProvider,  # type: ignore[type-abstract]  # only subclasses are built
     known={
+        "beem": "ntc_notify.providers.sms_beem.BeemSmsProvider",
         "sns": "ntc_notify.providers.sms_sns.SnsProvider",
         "azure": "ntc_notify.providers.sms_azure.AzureSmsProvider",
         "mailbox": _MAILBOX,
@@ -42,3 +52,18 @@ def get_provider(channel: Channel, name: str) -> Provider:
     if channel is Channel.SMS:
         return SMS_PROVIDERS.get(name)
     return EMAIL_PROVIDERS.get(name)
+
+
+def find_beem_otp() -> BeemOtp | None:
+    """Return Beem's own OTP product as NTC_BEEM_OTP describes it, or None: it is off.
+
+    Raises:
+        ImproperlyConfigured: an option is missing, unknown or wrong.
+    """
+    options = notify_settings.BEEM_OTP
+    if not options:
+        return None
+    try:
+        return BeemOtp(**options)
+    except (TypeError, ValueError) as error:
+        raise ImproperlyConfigured(f"NTC_BEEM_OTP: {error}") from error
