@@ -31,6 +31,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.sessions",
     "ntc_core.outbox",
+    "ntc_core.webhooks",
     "ntc_notify",
     "tests",
 ]

@@ -30,6 +30,7 @@ from ntc_payments.types import (
     Limit,
     Observation,
     PaymentMethod,
+    RefundRequest,
     StartOutcome,
     StartResult,
     Subject,
@@ -93,6 +94,7 @@ class TellingProvider(HostedProvider):
     Args:
         outcome: what it adds to the answer to a start, such as `payer_code`.
         truth: the facts that a query gives.
+        refund_truth: those that a query about a refund gives; it gives money back by API then.
     """
 
     name: ClassVar[str] = "told"
@@ -105,14 +107,19 @@ class TellingProvider(HostedProvider):
         *,
         outcome: dict[str, Any] | None = None,
         truth: list[dict[str, Any]] | None = None,
+        refund_truth: list[dict[str, Any]] | None = None,
         can_query: bool = True,
         signs: bool = True,
     ) -> None:
         super().__init__(url="")
         self.outcome = outcome or {}
         self.truth = truth or [{"claim": "accepted"}]
+        self.refund_truth = refund_truth
         self.capabilities = dataclasses.replace(
-            HostedProvider.capabilities, can_query=can_query, signs_webhooks=signs
+            HostedProvider.capabilities,
+            can_query=can_query,
+            can_refund=refund_truth is not None,
+            signs_webhooks=signs,
         )
 
     def start(self, request: AttemptRequest) -> StartOutcome:
@@ -135,6 +142,15 @@ class TellingProvider(HostedProvider):
 
     def query(self, handle: CallHandle) -> list[Observation]:
         return [_read({"reference": handle.reference, **fact}) for fact in self.truth]
+
+    def start_refund(self, request: RefundRequest) -> StartOutcome:
+        return StartOutcome(result=StartResult.ACCEPTED, money=request.money)
+
+    def query_refund(self, handle: CallHandle) -> list[Observation]:
+        facts = self.refund_truth or []
+        return [
+            _read({"reference": handle.reference, "subject": "refund", **fact}) for fact in facts
+        ]
 
     def open_webhook(self, request: WebhookRequest) -> VerifiedWebhook:
         self._require_key(request)

@@ -1,10 +1,15 @@
-"""Every order of what a company tells, with repetitions, ends the same: on the real code."""
+"""W3 of the fault matrix: every order of what a company tells, with repetitions, ends the same.
+
+On the real code. In every test run some orders, in the fault run 2,000 of each kind.
+"""
 
 from __future__ import annotations
 
 import json
 import uuid
 from collections import Counter
+from contextlib import suppress
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -12,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ntc_core.outbox.services import run_due_jobs
 from ntc_payments import services
-from ntc_payments.models import Break, PaymentAttempt
+from ntc_payments.errors import CannotRefund
+from ntc_payments.models import Break, Payment, PaymentAttempt
 
 from tests.books import balances
 from tests.test_observing import PRICE, announced, require_lawful_history
@@ -60,15 +66,34 @@ def truth_of(names: list[str]) -> str:
     return next(name for name in ENDS if name in names or name == "pending")
 
 
-@settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    names=st.sets(st.sampled_from([*CLAIMS, "refund"]), min_size=1),
-    data=st.data(),
-)
+def examples(count: int) -> settings:
+    return settings(
+        max_examples=count,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+
+
+NAMES = st.sets(st.sampled_from([*CLAIMS, "refund"]), min_size=1)
+
+
+@examples(80)
+@given(names=NAMES, data=st.data())
 def test_every_order_ends_the_same(start, settings, announced, names, data):
     """Webhooks before, between and after our own queries, each any number of times."""
+    require_same_end(start, settings, announced, names=names, data=data)
+
+
+@pytest.mark.faults
+@examples(2000)
+@given(names=NAMES, data=st.data())
+def test_each_of_2000_orders_ends_the_same(start, settings, announced, names, data):
+    require_same_end(start, settings, announced, names=names, data=data)
+
+
+def require_same_end(
+    start: Any, settings: Any, announced: Counter[str], *, names: set[str], data: Any
+) -> None:
     truth = truth_of(sorted(names))
     options = {"class": TOLD, "truth": []}
     settings.NTC_PAYMENT_PROVIDERS = {"told": options}
@@ -103,3 +128,90 @@ def test_every_order_ends_the_same(start, settings, announced, names, data):
     kinds = set(Break.objects.filter(attempt=attempt, state="open").values_list("kind", flat=True))
     assert kinds == ({"reversed"} if truth == "reversed" else set())
     require_lawful_history(payment)
+
+
+# A refund of ours.
+
+#: What becomes of the refund -> its status, what is given back, and the break that is open.
+REFUND_ENDS = {
+    "success": ("succeeded", PRICE.minor, set()),
+    "failure": ("failed", 0, {"refund_failed"}),
+}
+TOLD_OF_REFUNDS = st.lists(
+    st.sampled_from(["pending", "failed", "success", "ask", "refund", "poll", "poll_refund"]),
+    max_size=12,
+)
+
+
+@examples(80)
+@given(order=TOLD_OF_REFUNDS, end=st.sampled_from(sorted(REFUND_ENDS)))
+def test_every_order_with_a_refund_ends_the_same(start, settings, order, end):
+    """Staff ask for a refund as soon as there is money, or later; news of both mix."""
+    require_same_end_of_refund(start, settings, order=order, end=end)
+
+
+@pytest.mark.faults
+@examples(2000)
+@given(order=TOLD_OF_REFUNDS, end=st.sampled_from(sorted(REFUND_ENDS)))
+def test_each_of_2000_orders_with_a_refund_ends_the_same(start, settings, order, end):
+    require_same_end_of_refund(start, settings, order=order, end=end)
+
+
+def require_same_end_of_refund(start: Any, settings: Any, *, order: list[str], end: str) -> None:
+    options = {"class": TOLD, "truth": [], "refund_truth": [{"claim": "accepted"}]}
+    settings.NTC_PAYMENT_PROVIDERS = {"told": options}
+    payment = start(method="control_number", idempotency_key=str(uuid.uuid4()))
+    attempt = payment.attempts.get()
+    run_due_jobs()
+    before = Counter(balances())
+
+    def truths(refund_claim: str) -> dict[str, Any]:
+        refund_truth = [{"claim": refund_claim}]
+        return {**options, "truth": [fact("success", attempt)], "refund_truth": refund_truth}
+
+    settings.NTC_PAYMENT_PROVIDERS = {"told": truths("accepted")}
+    for name in order:
+        tell_of_refund(name, payment, end=end)
+    # In the end everything has been told once, in the order in which it happened.
+    settings.NTC_PAYMENT_PROVIDERS = {"told": truths(end)}
+    for name in ("success", "poll", "ask", "poll_refund", "refund"):
+        tell_of_refund(name, payment, end=end)
+
+    status, given_back, breaks = REFUND_ENDS[end]
+    payment.refresh_from_db()
+    attempt.refresh_from_db()
+    [refund] = payment.refunds.all()
+    change = Counter(balances())
+    change.subtract(before)
+    assert (payment.status, attempt.status, refund.status) == ("succeeded", "succeeded", status)
+    assert attempt.captured_minor == PRICE.minor
+    assert attempt.refunded_minor == attempt.refund_reserved_minor == given_back
+    assert change["provider:told"] == PRICE.minor - given_back
+    assert sum(change.values()) == 0
+    kinds = Break.objects.filter(payment=payment, state="open").values_list("kind", flat=True)
+    assert set(kinds) == breaks
+    require_lawful_history(payment)
+
+
+def tell_of_refund(name: str, payment: Payment, *, end: str) -> None:
+    """Let the company tell, or us ask, or staff give the money back once there is some."""
+    attempt = payment.attempts.get()
+    refund = payment.refunds.first()
+    if name in CLAIMS or name == "poll":
+        tell(name, attempt)
+    elif name == "ask":
+        with suppress(CannotRefund):
+            services.refund_payment(payment=payment, reason="Rain", idempotency_key="once")
+    elif refund is None:
+        return  # nobody knows of one yet
+    elif name == "poll_refund":
+        services.poll_refund(refund_id=refund.pk)
+    else:
+        response = Client().post(
+            "/api/v1/webhooks/payments/told/",
+            json.dumps([{"claim": end, "subject": "refund", "reference": refund.reference}]),
+            "application/json",
+            headers={"X-Key": "right", "X-Id": str(uuid.uuid4())},
+        )
+        assert response.status_code == 200
+    run_due_jobs()

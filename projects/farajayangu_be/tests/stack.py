@@ -90,8 +90,9 @@ class Stack:
             yield running
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Look into the database from outside."""
+        """Look into the database from outside; what a statement changes stays."""
         connection = psycopg2.connect(self.database_url)
+        connection.autocommit = True
         try:
             with connection.cursor() as cursor:
                 cursor.execute(sql, values)

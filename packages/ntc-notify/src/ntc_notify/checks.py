@@ -14,12 +14,19 @@ from django.utils.module_loading import import_string
 from ntc_notify.conf import Kind, list_kinds, notify_settings
 from ntc_notify.errors import RenderingFailed
 from ntc_notify.providers.base import LONGEST_CALL_SECONDS
+from ntc_notify.quiet_hours import read_quiet_hours
 from ntc_notify.registry import get_provider, list_provider_names
 from ntc_notify.rendering import find_templates
 from ntc_notify.template_variables import find_variables
 from ntc_notify.types import Channel
 
-__all__ = ["check_kinds", "check_no_local_provider", "check_providers"]
+__all__ = [
+    "check_kinds",
+    "check_no_local_provider",
+    "check_providers",
+    "check_quiet_hours",
+    "check_unsubscribe",
+]
 
 #: What a provider's `__init__` raises when its options are wrong.
 _UNUSABLE = (ImproperlyConfigured, ValueError, TypeError, OSError)
@@ -76,12 +83,14 @@ def check_no_local_provider(**_: Any) -> list[CheckMessage]:
 
 
 def _check_kind(kind: Kind) -> Iterator[CheckMessage]:
-    if kind.secrets is not None:
+    for option, path in (("secrets", kind.secrets), ("attachments", kind.attachments)):
+        if path is None:
+            continue
         try:
-            import_string(kind.secrets)
+            import_string(path)
         except ImportError as error:
             yield Error(
-                f"NTC_NOTIFY_KINDS[{kind.name!r}]['secrets']: {error}", id="ntc_notify.E002"
+                f"NTC_NOTIFY_KINDS[{kind.name!r}][{option!r}]: {error}", id="ntc_notify.E002"
             )
     used: set[str] = set()
     for channel in kind.channels:
@@ -92,7 +101,7 @@ def _check_kind(kind: Kind) -> Iterator[CheckMessage]:
                 yield Error(f"{kind.name}, {channel}, {language}: {error}", id="ntc_notify.E003")
                 continue
             used |= names
-            unknown = sorted(names - kind.template_variables)
+            unknown = sorted(names - kind.template_variables - kind.offered_variables)
             if unknown:
                 yield Error(
                     f"The {channel} template of {kind.name!r} in {language!r} uses "
@@ -123,3 +132,33 @@ def _is_local(channel: Channel, name: str) -> bool:
         return get_provider(channel, name).is_local
     except _UNUSABLE:
         return False  # check_providers says so
+
+
+@register
+def check_unsubscribe(**_: Any) -> list[CheckMessage]:
+    """Marketing emails can say how to end them; Gmail and Yahoo refuse bulk that does not."""
+    try:
+        kinds = list_kinds()
+    except ImproperlyConfigured:
+        return []  # check_kinds says so
+    marketing = [kind.name for kind in kinds if kind.marketing and Channel.EMAIL in kind.channels]
+    if not marketing or notify_settings.NOTIFY_API_URL:
+        return []
+    return [
+        Warning(
+            f"Emails of {', '.join(marketing)} have no link to unsubscribe.",
+            hint="Set NTC_NOTIFY_API_URL, such as https://api.example.com/api/v1, and mount "
+            "ntc_notify.urls there.",
+            id="ntc_notify.W002",
+        )
+    ]
+
+
+@register
+def check_quiet_hours(**_: Any) -> list[CheckMessage]:
+    """The quiet hours and their zone can be read."""
+    try:
+        read_quiet_hours()
+    except ImproperlyConfigured as error:
+        return [Error(str(error), id="ntc_notify.E008")]
+    return []

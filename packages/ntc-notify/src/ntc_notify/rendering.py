@@ -5,6 +5,7 @@ Templates are Django templates of the project, found by name:
     ntc_notify/<kind>/sms.<language>.txt
     ntc_notify/<kind>/email.<language>.txt      its first line is "Subject: …"
     ntc_notify/<kind>/email.<language>.html     optional
+    ntc_notify/<kind>/inapp.<language>.txt      its first line is "Subject: …", the title
 
 Text is not escaped, HTML is. Nothing here knows rows.
 """
@@ -105,7 +106,8 @@ def find_templates(
         if channel is Channel.SMS:
             return TemplateSet(language=found, text=text)
         subject, body = _split_subject(text)
-        return TemplateSet(language=found, text=body, subject=subject, html=_find(f"{stem}.html"))
+        html = _find(f"{stem}.html") if channel is Channel.EMAIL else None
+        return TemplateSet(language=found, text=body, subject=subject, html=html)
     wanted = " or ".join(f"{stem}.txt" for stem in stems.values())
     raise RenderingFailed(f"There is no template {wanted}.")
 

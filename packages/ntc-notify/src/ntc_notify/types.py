@@ -24,6 +24,7 @@ __all__ = [
     "Balance",
     "Capabilities",
     "Channel",
+    "Choice",
     "MessageState",
     "OnAmbiguous",
     "Outcome",
@@ -49,9 +50,12 @@ class Channel(StrEnum):
 
     SMS = "sms"
     EMAIL = "email"
+    INAPP = "inapp"  # the inbox of a user in our own database
 
     def mask(self, address: str) -> str:
         """Return the address as logs and screens may show it."""
+        if self is Channel.INAPP:
+            return address  # "user:12", nobody's name
         return mask_phone(address) if self is Channel.SMS else mask_email(address)
 
 
@@ -115,6 +119,16 @@ class OnAmbiguous(StrEnum):
     #: A second copy is harmless, a missing one is not: send once more, by the same provider
     #: and under the same id. For codes and alerts.
     RESEND = "resend"
+    #: The same, but the second copy goes by the next provider, if there is one.
+    FAILOVER = "failover"
+
+
+class Choice(StrEnum):
+    """What a person may decide about a kind of notification."""
+
+    ON = "on"  # sent until they say no
+    OFF = "off"  # sent once they say yes
+    FORCED = "forced"  # sent whatever they say: codes, receipts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +155,9 @@ class Recipient:
 
     def find_address(self, channel: Channel) -> str | None:
         """Return where the person is reached on that channel, if anywhere."""
+        if channel is Channel.INAPP:
+            pk = getattr(self.user, "pk", None)
+            return None if pk is None else f"user:{pk}"
         return (self.phone_e164 if channel is Channel.SMS else self.email) or None
 
 
@@ -266,6 +283,9 @@ class Capabilities:
     can_tell_balance: bool = False
     #: Tells later, by webhook, what became of a message.
     sends_receipts: bool = False
+    #: Those webhooks prove by themselves who sent them. Where they do not, only the path that
+    #: ends in NTC_WEBHOOK_PATH_SECRET takes them.
+    signs_receipts: bool = False
     #: What its account may do; None: not known.
     calls_per_second: float | None = None
 

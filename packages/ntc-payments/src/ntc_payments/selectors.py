@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 
 from ntc_payments.conf import provider_registry
 from ntc_payments.errors import PaymentNotFound, PayoutNotFound
@@ -99,6 +100,7 @@ def find_payable(*, provider: str, payer_code: str) -> PaymentAttempt | None:
             provider=provider,
             status__in=LIVE_ATTEMPTS,
             payment__status__in=WAITING_PAYMENTS,
+            payment__expires_at__gt=Now(),
         )
         .select_related("payment")
         .first()

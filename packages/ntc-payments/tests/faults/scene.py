@@ -22,28 +22,56 @@ from ntc_core.outbox.services import bring_forward, run_due_jobs
 from ntc_payments import services
 from ntc_payments.models import PaymentAttempt, Payout, Refund
 
-__all__ = ["KILLED", "deliver", "kill_worker", "leases_end", "serving", "settle_down", "worker"]
+__all__ = [
+    "KILLED",
+    "deliver",
+    "finish",
+    "kill_worker",
+    "leases_end",
+    "serving",
+    "settle_down",
+    "worker",
+]
 
 KILLED = 137
 
 _BEGIN = textwrap.dedent(
     """
-    import json, os, sys
+    import json, os, sys, time
     import django
+    import time_machine
     from django.conf import settings
 
     settings.DATABASES["default"]["NAME"] = os.environ["WORKER_DATABASE"]
     settings.NTC_PAYMENT_PROVIDERS = json.loads(os.environ["WORKER_PROVIDERS"])
     django.setup()
+    if wrong_by := float(os.environ.get("WORKER_CLOCK_IS_WRONG_BY", 0)):
+        time_machine.travel(time.time() + wrong_by).start()
     """
 )
 _WORKER = _BEGIN + textwrap.dedent(
     """
+    from concurrent.futures import ThreadPoolExecutor
+    from django.db import connection
+    from ntc_core.outbox.jobs import job
     from ntc_core.outbox.services import run_due_jobs
+    from ntc_payments import services
+
+    if os.environ.get("WORKER_KNOWS"):
+        @job(os.environ["WORKER_KNOWS"])
+        def of_tomorrow(pk):
+            print(f"done {pk}", flush=True)
+
+    def work(_):
+        run_due_jobs(int(limit) if limit else None)
+        connection.close()
 
     limit = os.environ.get("WORKER_JOBS")
     print("ready", flush=True)
-    run_due_jobs(int(limit) if limit else None)
+    if os.environ.get("WORKER_SWEEPS"):
+        services.poll_due()
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(work, range(int(os.environ.get("WORKER_THREADS", 1)))))
     os._exit(137 if limit else 0)
     """
 )
@@ -107,9 +135,19 @@ def worker(settings: Any, **environment: str) -> Any:
     """Start a process that runs the due jobs, with this test's database and companies.
 
     Args:
-        environment: `NTC_FAILPOINT`, where it dies; `WORKER_JOBS`, after how many jobs it does.
+        environment: `NTC_FAILPOINT`, where it dies; `WORKER_JOBS`, after how many jobs it does;
+            `WORKER_THREADS`, how many run jobs; `WORKER_SWEEPS`, that it looks first for what
+            is due; `WORKER_CLOCK_IS_WRONG_BY`, in seconds; `WORKER_KNOWS`, the name of a job of
+            tomorrow.
     """
     return _process(_WORKER, settings, **environment)
+
+
+def finish(*workers: Any) -> str:
+    """Wait until they have done everything; return what they said."""
+    said = [process.communicate(timeout=120)[0] for process in workers]
+    assert not any(process.returncode for process in workers), said
+    return "".join(said)
 
 
 def kill_worker(settings: Any, **environment: str) -> None:

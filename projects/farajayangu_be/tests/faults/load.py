@@ -16,7 +16,7 @@ import psycopg2
 from tests.processes import run, wait_until
 from tests.stack import Stack
 
-__all__ = ["Load", "make_people", "require_invariants"]
+__all__ = ["Load", "make_people", "require_discreet_logs", "require_invariants"]
 
 _MAKE_PEOPLE = """
 import sys
@@ -165,6 +165,7 @@ def require_invariants(stack: Stack, load: Load) -> None:
         load.payments,
     )
     assert periods == [(count, count)], "one effect per payment"
+    require_discreet_logs(stack)
     books: Any = httpx.get(f"http://127.0.0.1:{stack.simulator_port}/books", timeout=30).json()[
         "simulator"
     ]
@@ -180,3 +181,21 @@ def require_invariants(stack: Stack, load: Load) -> None:
     assert not stack.query(
         "SELECT state FROM ntc_webhooks_webhookevent WHERE state NOT IN ('processed', 'ignored')"
     ), "I6"
+
+
+def require_discreet_logs(stack: Stack) -> None:
+    """I10: no number and no secret in anything that a process of ours has printed.
+
+    The simulator is not ours, and the tokens of `make_people` are what it is there to print.
+    """
+    theirs = ("simulator-", "people-")
+    text = "".join(
+        path.read_text(errors="replace")
+        for path in stack.folder.glob("*.log")
+        if not path.name.startswith(theirs)
+    )
+    numbers = stack.query("SELECT DISTINCT phone_e164 FROM ntc_payments_payment")
+    secrets = [stack.env[name] for name in stack.env if name.endswith(("_KEY", "_SECRET"))]
+    assert "payment.exchange" in text, "the workers log"
+    for told in [*(row[0].lstrip("+") for row in numbers if row[0]), *secrets, "Bearer ey"]:
+        assert told not in text, f"I10: {told[:6]}… is in the logs"

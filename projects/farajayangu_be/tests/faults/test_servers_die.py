@@ -1,4 +1,4 @@
-"""D1, D2, R1, R2 and R3 of the fault matrix: the database and Redis go away under a load.
+"""D1, D2, K8, R1, R2 and R3 of the fault matrix: servers and the relay die under a load.
 
 Everything is a process of its own, as it is deployed: gunicorn, Celery workers, beat, a company;
 and a PostgreSQL and a Redis that nobody else uses. Nothing is brought forward: the service gets
@@ -22,6 +22,7 @@ from tests.stack import Stack
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis]
 
+KILLED = 137
 _numbers = itertools.count()
 
 
@@ -36,6 +37,14 @@ class Scene:
         first = next(_numbers) * 1000
         tokens = make_people(self.stack, first=first, count=count)
         return Load(self.stack, tokens, name=f"run{first}")
+
+    def kill_relay(self, failpoint: str) -> None:
+        """Run what beat asks for each second, in a process that dies there."""
+        program = "from ntc_core.outbox.celery import tick; tick()"
+        command = ["manage.py", "shell", "--no-imports", "-c", program]
+        env = {**self.stack.env, "NTC_FAILPOINT": failpoint}
+        with run("relay", command, env=env, folder=self.stack.folder) as relay:
+            assert relay.process.wait(60) == KILLED, relay.output
 
 
 def sized(quick: tuple[int, int], full: tuple[int, int]) -> Any:
@@ -86,6 +95,30 @@ def test_d2_database_freezes_under_load(scene, payments, times):
                 pause(10 if payments > 100 else 3)
         require_invariants(scene.stack, load)
     assert len(scene.postgres.pids()) < 60, "connections did not pile up"
+
+
+@pytest.mark.parametrize("failpoint", ["outbox.claimed_for_publishing", "outbox.published"])
+@sized((4, 2), (20, 50))
+def test_k8_relay_is_killed_as_it_publishes(scene, payments, times, failpoint):
+    """Before: nobody is told, and it is told again. After: told twice, done once."""
+    load = scene.load(payments)
+    with load.going_on():
+        load.wait_until_bought()
+        for _ in range(times):
+            scene.stack.query(
+                "WITH forgotten AS (UPDATE ntc_outbox_outboxjob SET lease_until = NULL"
+                " WHERE state = 'queued' RETURNING id) SELECT count(*) FROM forgotten"
+            )
+            scene.kill_relay(failpoint)
+        with scene.stack.workers():
+            load.wait_until_settled()
+    twice = scene.stack.query(
+        "SELECT count(*) FROM ntc_payments_paymentattempt WHERE sends <> 1"
+        " AND payment_id IN (SELECT id FROM ntc_payments_payment WHERE uid::text = ANY(%s))",
+        load.payments,
+    )
+    assert twice == [(0,)]
+    require_invariants(scene.stack, load)
 
 
 @sized((6, 1), (200, 3))

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from celery import current_app, shared_task
 
+from ntc_core.failpoints import failpoint
 from ntc_core.outbox import services
 from ntc_core.outbox.jobs import queue_of
 
@@ -39,7 +40,10 @@ def tick() -> None:
     """Enqueue recurring jobs, free expired leases, publish what waits unpublished."""
     services.enqueue_recurring()
     services.requeue_expired()
-    publish(services.claim_for_publishing())
+    claimed = services.claim_for_publishing()
+    failpoint("outbox.claimed_for_publishing")
+    publish(claimed)
+    failpoint("outbox.published")
 
 
 def publish(jobs: Iterable[tuple[int, str]]) -> None:

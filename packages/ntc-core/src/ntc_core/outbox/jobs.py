@@ -15,7 +15,8 @@ __all__ = ["QUEUES", "Job", "RetryLater", "UnknownJob", "get_job", "job", "list_
 
 #: What a job waits for decides its queue, so that one kind of waiting does not delay the others:
 #: "default": only the database. "companies": somebody else's server. "messages": deliveries.
-QUEUES = ("default", "companies", "messages")
+#: "bulk": deliveries to thousands, which must not stand in front of somebody's code.
+QUEUES = ("default", "companies", "messages", "bulk")
 
 JobFunction = Callable[..., None]
 
@@ -90,7 +91,8 @@ def job(
             atomic job that is overtaken is rolled back.
         every_seconds: run without being enqueued, once per this many seconds.
         queue: "companies" for what calls somebody else's server and may hang there,
-            "messages" for deliveries, "default" for what needs the database only.
+            "messages" for deliveries, "bulk" for those to many at once, "default" for what needs
+            the database only.
 
     Raises:
         ValueError: the name is taken, or there is no such queue.

@@ -1,6 +1,33 @@
-"""What changes notifications. A project calls `send`; the jobs call the rest."""
+"""What changes notifications. A project calls `send` and `send_bulk`; the jobs call the rest."""
 
+from ntc_notify.services.bulk import BulkRecipient, BulkSummary, send_bulk
+from ntc_notify.services.chunks import deliver_chunk
 from ntc_notify.services.delivering import announce, deliver, expire_overdue
+from ntc_notify.services.purging import purge
+from ntc_notify.services.receipts import process_webhook_event, query_attempt, query_due
 from ntc_notify.services.sending import send
+from ntc_notify.services.suppressing import (
+    lift_suppression,
+    set_preference,
+    suppress_address,
+    unsubscribe,
+)
 
-__all__ = ["announce", "deliver", "expire_overdue", "send"]
+__all__ = [
+    "BulkRecipient",
+    "BulkSummary",
+    "announce",
+    "deliver",
+    "deliver_chunk",
+    "expire_overdue",
+    "lift_suppression",
+    "process_webhook_event",
+    "purge",
+    "query_attempt",
+    "query_due",
+    "send",
+    "send_bulk",
+    "set_preference",
+    "suppress_address",
+    "unsubscribe",
+]

@@ -7,6 +7,7 @@ import json
 import logging
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,12 +29,14 @@ from ntc_notify.models import Message, Notification
 from ntc_notify.registry import list_provider_names
 from ntc_notify.types import Channel, Recipient
 
-__all__ = ["send"]
+__all__ = ["Request", "prepare_request", "queue_message", "send"]
 
 log = logging.getLogger(__name__)
 
 DELIVER_JOB = "ntc_notify.deliver_message"
 LONGEST_DEDUPE_KEY = 200
+#: What `send()` writes besides the kind and the key.
+_STORED = ("user", "language", "context", "fingerprint", "send_after")
 _NUL = "\\u0000"  # as JSON writes it; PostgreSQL refuses it
 _LANGUAGE = re.compile(r"[a-z]{2,3}", re.ASCII)
 
@@ -67,9 +70,107 @@ def send(
         InvalidRecipient, NoReachableAddress: the person cannot be reached.
         No row is written in any of these cases.
     """
-    declared = get_kind(kind)
-    chosen = _choose_channels(declared, channels)
-    facts = _require_facts(declared, context)
+    request = prepare_request(
+        kind=get_kind(kind),
+        to=to,
+        context=context,
+        dedupe_key=dedupe_key,
+        channels=channels,
+        language=language,
+        send_after=send_after,
+    )
+    known = Notification.objects.filter(kind=kind, dedupe_key=dedupe_key).first()
+    if known is not None:
+        return _require_same(known, request.fingerprint)
+    addresses = request.require_addresses()
+    with transaction.atomic():
+        row = request.make_notification()
+        notification, created = Notification.objects.get_or_create(
+            kind=kind,
+            dedupe_key=dedupe_key,
+            defaults={name: getattr(row, name) for name in _STORED},
+        )
+        if not created:
+            return _require_same(notification, request.fingerprint)
+        for channel, address in addresses.items():
+            _queue(request.make_message(notification, channel, address))
+    return notification
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One notification that has been asked for, every part of it looked at. No row yet."""
+
+    kind: Kind
+    recipient: Recipient
+    channels: tuple[Channel, ...]
+    facts: dict[str, Any]
+    dedupe_key: str
+    language: str
+    send_after: datetime | None
+    fingerprint: str
+    expires_at: datetime
+
+    def require_addresses(self) -> dict[Channel, str]:
+        """Return where the person is reached on the channels that can be used.
+
+        Raises:
+            NoReachableAddress: nowhere.
+        """
+        usable = [
+            channel
+            for channel in self.channels
+            if channel is Channel.INAPP or list_provider_names(channel)
+        ]
+        if not usable:
+            raise NoReachableAddress(
+                f"No provider is configured for {' or '.join(self.channels)}, so "
+                f"{self.kind.name!r} cannot be sent. See NTC_SMS_PROVIDERS and "
+                "NTC_EMAIL_PROVIDERS."
+            )
+        found = {channel: self.recipient.find_address(channel) for channel in usable}
+        addresses = {channel: address for channel, address in found.items() if address}
+        if not addresses:
+            raise NoReachableAddress(f"The person has no address for {' or '.join(usable)}.")
+        return addresses
+
+    def make_notification(self, *, batch: str = "") -> Notification:
+        """Return the unsaved row."""
+        return Notification(
+            kind=self.kind.name,
+            dedupe_key=self.dedupe_key,
+            user=self.recipient.user,
+            language=self.language,
+            context=self.facts,
+            fingerprint=self.fingerprint,
+            send_after=self.send_after,
+            batch=batch,
+        )
+
+    def make_message(self, notification: Notification, channel: Channel, address: str) -> Message:
+        """Return the unsaved row of one channel."""
+        return Message(
+            notification=notification, channel=channel, address=address, expires_at=self.expires_at
+        )
+
+
+def prepare_request(
+    *,
+    kind: Kind,
+    to: Any,
+    context: Mapping[str, Any],
+    dedupe_key: str,
+    channels: Iterable[str] | None = None,
+    language: str | None = None,
+    send_after: datetime | None = None,
+) -> Request:
+    """Look at everything that was asked for; see `send()`. Reads and writes no row.
+
+    Raises:
+        UnknownKind, InvalidContext, ValueError, InvalidRecipient: as `send()` does.
+    """
+    chosen = _choose_channels(kind, channels)
+    facts = _require_facts(kind, context)
     if not 0 < len(dedupe_key) <= LONGEST_DEDUPE_KEY:
         raise ValueError(f"A dedupe_key has 1 to {LONGEST_DEDUPE_KEY} characters.")
     if send_after is not None and timezone.is_naive(send_after):
@@ -77,49 +178,38 @@ def send(
     if language is not None and _main_language(language) is None:
         raise ValueError(f"{language[:16]!r} is not a language code such as 'sw' or 'en'.")
     recipient = to if isinstance(to, Recipient) else _read_person(to)
-    fingerprint = _fingerprint(
-        who=_identify(to, recipient),
+    return Request(
+        kind=kind,
+        recipient=recipient,
+        channels=chosen,
         facts=facts,
-        channels=None if channels is None else sorted(chosen),
-        language=language,
+        dedupe_key=dedupe_key,
+        language=_choose_language(language, recipient),
+        send_after=send_after,
+        fingerprint=_fingerprint(
+            who=_identify(to, recipient),
+            facts=facts,
+            channels=None if channels is None else sorted(chosen),
+            language=language,
+        ),
+        expires_at=(send_after or timezone.now()) + timedelta(seconds=kind.expires_seconds),
     )
 
-    known = Notification.objects.filter(kind=kind, dedupe_key=dedupe_key).first()
-    if known is not None:
-        return _require_same(known, fingerprint)
-    addresses = _require_addresses(declared, chosen, recipient)
-    with transaction.atomic():
-        notification, created = Notification.objects.get_or_create(
-            kind=kind,
-            dedupe_key=dedupe_key,
-            defaults={
-                "user": recipient.user,
-                "language": _choose_language(language, recipient),
-                "context": facts,
-                "fingerprint": fingerprint,
-                "send_after": send_after,
-            },
-        )
-        if not created:
-            return _require_same(notification, fingerprint)
-        expires_at = (send_after or timezone.now()) + timedelta(seconds=declared.expires_seconds)
-        for channel, address in addresses.items():
-            _queue(notification, channel, address, expires_at=expires_at)
-    return notification
+
+def queue_message(message: Message) -> None:
+    """Have a stored message delivered, once the running transaction commits."""
+    run_at = message.notification.send_after
+    enqueue(DELIVER_JOB, message.pk, dedupe_key=str(message.pk), run_at=run_at)
 
 
-def _queue(
-    notification: Notification, channel: Channel, address: str, *, expires_at: datetime
-) -> None:
-    message = Message.objects.create(
-        notification=notification, channel=channel, address=address, expires_at=expires_at
-    )
-    enqueue(DELIVER_JOB, message.pk, dedupe_key=str(message.pk), run_at=notification.send_after)
+def _queue(message: Message) -> None:
+    message.save()
+    queue_message(message)
     log.info(
         "message.queued",
         extra={
             "message_uid": str(message.uid),
-            "kind": notification.kind,
+            "kind": message.notification.kind,
             "channel": message.channel,
             "to": message.masked_address,
         },
@@ -202,22 +292,6 @@ def _require_same(known: Notification, fingerprint: str) -> Notification:
             "other facts. A key names one piece of news: put what differs into it."
         )
     return known
-
-
-def _require_addresses(
-    kind: Kind, channels: tuple[Channel, ...], recipient: Recipient
-) -> dict[Channel, str]:
-    usable = [channel for channel in channels if list_provider_names(channel)]
-    if not usable:
-        raise NoReachableAddress(
-            f"No provider is configured for {' or '.join(channels)}, so {kind.name!r} cannot be "
-            "sent. See NTC_SMS_PROVIDERS and NTC_EMAIL_PROVIDERS."
-        )
-    found = {channel: recipient.find_address(channel) for channel in usable}
-    addresses = {channel: address for channel, address in found.items() if address}
-    if not addresses:
-        raise NoReachableAddress(f"The person has no address for {' or '.join(usable)}.")
-    return addresses
 
 
 def _choose_language(language: str | None, recipient: Recipient) -> str:

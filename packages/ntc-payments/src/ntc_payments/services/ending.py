@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 from django.db import transaction
-from django.utils import timezone
 from ntc_core.http import AnswerUnreadable, HttpFailure
+from ntc_core.outbox.clock import database_now
 
 from ntc_payments.conf import provider_registry
 from ntc_payments.errors import CannotCancel
@@ -92,8 +92,8 @@ def cancel_attempt(*, attempt_id: int) -> float | None:
             "payment.cancel_unanswered",
             extra={"reference": attempt.reference, "error": type(error).__name__},
         )
-        return cancel_again_after_seconds(attempt, now=timezone.now())
-    ask_now(attempt, now=timezone.now())
+        return cancel_again_after_seconds(attempt, now=database_now())
+    ask_now(attempt, now=database_now())
     return None
 
 
@@ -106,11 +106,11 @@ def expire_payment(*, payment_id: int) -> bool:
     """
     with transaction.atomic():
         payment = lock_payment(payment_id)
-        if not payment.is_waiting or payment.expires_at > timezone.now():
+        if not payment.is_waiting or payment.expires_at > database_now():
             return False
         live = payment.attempts.filter(status__in=LIVE_ATTEMPTS).first()
         if live is not None and not _was_asked(live, payment):
-            ask_now(live, now=timezone.now())
+            ask_now(live, now=database_now())
             return False
         move_payment(
             payment,

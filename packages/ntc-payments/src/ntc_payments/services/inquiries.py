@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 
-from django.utils import timezone
 from ntc_core.money import Money
 
 from ntc_payments.selectors import find_payable
@@ -31,7 +30,7 @@ def answer_inquiry(*, provider: str, inquiry: Inquiry) -> InquiryReply:
 
 def _reply(provider: str, inquiry: Inquiry) -> InquiryReply:
     attempt = find_payable(provider=provider, payer_code=inquiry.payer_code)
-    if attempt is None or attempt.payment.expires_at <= timezone.now():
+    if attempt is None:
         return InquiryReply(verdict=InquiryVerdict.UNKNOWN)
     return InquiryReply(
         verdict=_judge(inquiry.money, due=attempt.money),

@@ -21,7 +21,7 @@ from ntc_core.failpoints import failpoint
 from ntc_core.http import AnswerUnreadable, HttpFailure, NoAnswer, NotSent
 from ntc_core.masking import mask_text
 from ntc_core.outbox import enqueue
-from ntc_core.outbox.clock import seconds_from_now
+from ntc_core.outbox.clock import database_now, seconds_from_now
 
 from ntc_payments.conf import payments_settings, provider_registry
 from ntc_payments.metrics import count_initiation, count_outcome
@@ -146,7 +146,7 @@ class MoneyOut(ABC, Generic[Call]):
         unsent = {AttemptStatus.CREATED, AttemptStatus.SENDING}
         if row.status in unsent or not can_be_asked(row.provider):
             return
-        asked_at = timezone.now()
+        asked_at = database_now()
         try:
             for observation in self._ask(row):
                 self.apply(pk, observation, source=Source.POLL)
@@ -168,7 +168,7 @@ class MoneyOut(ABC, Generic[Call]):
         Returns:
             How many rows were looked after.
         """
-        now = timezone.now()
+        now = database_now()
         return self._free_dead_calls(now) + self._plan_polls(now) + self._report_undecided(now)
 
     # How.
@@ -182,7 +182,7 @@ class MoneyOut(ABC, Generic[Call]):
             self._change(
                 row,
                 AttemptStatus.SENDING,
-                sent_at=timezone.now(),
+                sent_at=database_now(),
                 lease_until=seconds_from_now(payments_settings.PAYMENT_SEND_LEASE_SECONDS),
                 sends=F("sends") + 1,
             )
@@ -317,7 +317,7 @@ class MoneyOut(ABC, Generic[Call]):
             resolve_breaks(f"It was answered: {row.status}.", dedupe_key=self.undecided_key(row))
 
     def _move(self, row: Call, to: AttemptStatus, observation: Observation) -> None:
-        now = timezone.now()
+        now = database_now()
         sent_at = None if to is AttemptStatus.CREATED else row.sent_at or now
         changes: dict[str, Any] = {"sent_at": sent_at, "lease_until": None, "next_poll_at": None}
         if sent_at and can_be_asked(row.provider):
@@ -386,7 +386,7 @@ class MoneyOut(ABC, Generic[Call]):
 
     def _ask_now(self, row: Call) -> None:
         if can_be_asked(row.provider):
-            self.rows.filter(pk=row.pk).update(next_poll_at=ask_soon_at(row, now=timezone.now()))
+            self.rows.filter(pk=row.pk).update(next_poll_at=ask_soon_at(row, now=database_now()))
 
     # The sweep.
 
@@ -404,7 +404,8 @@ class MoneyOut(ABC, Generic[Call]):
         return count
 
     def _plan_polls(self, now: datetime) -> int:
-        due = self.rows.filter(next_poll_at__lte=now)
+        # A status that only newer code knows is left to newer code.
+        due = self.rows.filter(status__in=list(AttemptStatus), next_poll_at__lte=now)
         count = 0
         for row in due.order_by("next_poll_at")[:SWEEP_LIMIT]:
             following = next_poll_at(

@@ -14,6 +14,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 from ntc_core.masking import mask_text
+from ntc_core.outbox.clock import database_now
 
 from ntc_payments.conf import provider_registry
 from ntc_payments.models import Break, PaymentAttempt, PaymentEvent
@@ -36,6 +37,7 @@ from ntc_payments.transitions import (
     LIVE_ATTEMPTS,
     MONEY_CLAIMS,
     NOT_FOUND_LIMIT,
+    PAID_ATTEMPTS,
     WAITING_PAYMENTS,
     Decision,
     Reason,
@@ -135,7 +137,7 @@ def _not_found_is_final(attempt: PaymentAttempt) -> bool:
     if attempt.sent_at is None or attempt.not_found_count + 1 < NOT_FOUND_LIMIT:
         return False
     window = provider_registry.get(attempt.provider).capabilities.poll_visibility_seconds
-    return timezone.now() - attempt.sent_at >= timedelta(seconds=window)
+    return database_now() - attempt.sent_at >= timedelta(seconds=window)
 
 
 def _count_not_found(case: Case) -> None:
@@ -151,15 +153,15 @@ def _count_not_found(case: Case) -> None:
 
 
 def _move(case: Case, to: AttemptStatus) -> None:
-    attempt, observation, now = case.attempt, case.observation, timezone.now()
-    sent_at = None if to is AttemptStatus.CREATED else attempt.sent_at or now
+    attempt, observation = case.attempt, case.observation
+    sent_at = None if to is AttemptStatus.CREATED else attempt.sent_at or database_now()
     changes: dict[str, Any] = {
         "sent_at": sent_at,
         "lease_until": None,
         "next_poll_at": None,
     }
-    if sent_at and can_be_asked(attempt.provider):
-        changes["next_poll_at"] = next_poll_at(to, sent_at=sent_at, now=now)
+    if sent_at and to not in PAID_ATTEMPTS and can_be_asked(attempt.provider):
+        changes["next_poll_at"] = next_poll_at(to, sent_at=sent_at, now=database_now())
     if (fee := told_fee(case)) is not None:
         changes["fee_minor"] = fee
     if observation.provider_ref and (not attempt.provider_ref or to is AttemptStatus.SUCCEEDED):
@@ -190,7 +192,7 @@ def _learn(case: Case, decision: Decision) -> None:
             book_fee(attempt)
     is_sent = case.before is not AttemptStatus.CREATED
     if decision.ask and is_sent and can_be_asked(attempt.provider):
-        changes["next_poll_at"] = ask_soon_at(attempt, now=timezone.now())
+        changes["next_poll_at"] = ask_soon_at(attempt, now=database_now())
     if changes:
         PaymentAttempt.objects.filter(pk=attempt.pk).update(updated_at=timezone.now(), **changes)
 

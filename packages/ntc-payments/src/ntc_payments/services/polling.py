@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
-from django.utils import timezone
 from ntc_core.http import AnswerUnreadable, HttpFailure
 from ntc_core.outbox import enqueue
+from ntc_core.outbox.clock import database_now
 
 from ntc_payments.conf import provider_registry
 from ntc_payments.models import Break, CompanyExchange, Payment, PaymentAttempt
@@ -42,7 +42,7 @@ def poll_due() -> int:
     Returns:
         How many rows were looked after.
     """
-    now = timezone.now()
+    now = database_now()
     attempts = _free_dead_calls(now) + _report_undecided(now) + _plan_polls(now)
     return attempts + _expire_payments(now) + REFUND_CALLS.sweep() + PAYOUT_CALLS.sweep()
 
@@ -54,7 +54,7 @@ def poll_attempt(*, attempt_id: int) -> None:
         return  # not sent, or the answer to the call itself is still to come
     if not can_be_asked(attempt.provider):
         return
-    asked_at = timezone.now()
+    asked_at = database_now()
     try:
         for observation in _ask(attempt):
             apply_observation(attempt_id=attempt.pk, observation=observation, source=Source.POLL)
@@ -133,7 +133,10 @@ def _report_if_undecided(attempt: PaymentAttempt) -> bool:
 
 
 def _plan_polls(now: datetime) -> int:
-    due = PaymentAttempt.objects.filter(next_poll_at__lte=now).order_by("next_poll_at")
+    # A status that only newer code knows is left to newer code.
+    due = PaymentAttempt.objects.filter(
+        status__in=list(AttemptStatus), next_poll_at__lte=now
+    ).order_by("next_poll_at")
     return sum(_plan_poll(attempt, now) for attempt in due[:SWEEP_LIMIT])
 
 

@@ -6,10 +6,9 @@ import logging
 
 from django.db import transaction
 from django.db.models import F
-from django.utils import timezone
 from ntc_core.failpoints import failpoint
 from ntc_core.http import AnswerUnreadable, NoAnswer, NotSent
-from ntc_core.outbox.clock import seconds_from_now
+from ntc_core.outbox.clock import database_now, seconds_from_now
 
 from ntc_payments.conf import payments_settings, provider_registry
 from ntc_payments.metrics import count_initiation
@@ -83,7 +82,7 @@ def _claim(attempt: PaymentAttempt) -> bool:
             to=AttemptStatus.SENDING,
             allowed=[AttemptStatus.CREATED],
             changes={
-                "sent_at": timezone.now(),
+                "sent_at": database_now(),
                 "lease_until": seconds_from_now(payments_settings.PAYMENT_SEND_LEASE_SECONDS),
                 "sends": F("sends") + 1,
             },
@@ -175,7 +174,7 @@ def _record(
     if answer is not None:
         _keep_what_the_payer_needs(attempt, answer)
         if answer.result is StartResult.DUPLICATE:
-            ask_now(attempt, now=timezone.now())
+            ask_now(attempt, now=database_now())
     return decision
 
 

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 from django.db import transaction
 from django.http.request import validate_host
-from django.utils import timezone
 from ntc_core.errors import InvalidInput
 from ntc_core.money import Money
 from ntc_core.outbox import enqueue
+from ntc_core.outbox.clock import database_now
 
 from ntc_payments.conf import payments_settings
 from ntc_payments.errors import AttemptInProgress, CannotRetry
@@ -53,7 +53,7 @@ def start_payment(
 
     Args:
         money: what the server decided; never an amount the payer sent.
-        provider: a configured name; None: the first that can do this.
+        provider: a configured name; None: the first that can do this and answers.
         phone: the number that pays, in any spelling; needed for `mobile_push`.
         idempotency_key: the same key and content give the same payment, ever. Errors about
             it name the header `Idempotency-Key`.
@@ -94,7 +94,7 @@ def start_payment(
             defaults={
                 **content,
                 "fingerprint": fingerprint,
-                "expires_at": timezone.now() + timedelta(seconds=life),
+                "expires_at": database_now() + timedelta(seconds=life),
             },
         )
         if not created:
@@ -118,7 +118,8 @@ def retry_payment(
     """Add a new attempt to a failed payment, only when none is live.
 
     Args:
-        provider, phone: None: as in the attempt before.
+        provider: None: as in the attempt before, unless that company answers nobody.
+        phone: None: as in the attempt before.
 
     Raises:
         AttemptInProgress: an attempt is, or may be, on the payer's phone.
@@ -133,7 +134,7 @@ def retry_payment(
         attempts = list(payment.attempts.all())
         _require_retriable(payment, attempts)
         chosen = choose_provider(
-            name=provider or attempts[-1].provider, method=method, money=payment.money
+            name=provider, method=method, money=payment.money, first=attempts[-1].provider
         )
         if phone_e164 != payment.phone_e164:
             payment.phone_e164 = phone_e164
@@ -163,7 +164,7 @@ def _require_retriable(payment: Payment, attempts: list[PaymentAttempt]) -> None
         raise CannotRetry(
             "Money for this payment has come late and is being looked at. Do not pay again."
         )
-    if payment.expires_at <= timezone.now():
+    if payment.expires_at <= database_now():
         raise CannotRetry("The payment is too old to be retried. Start a new one.")
 
 

@@ -34,6 +34,7 @@ _BROKEN = (
 _CHOICES = {
     **dict.fromkeys(ACTIONS, _BROKEN),
     "query": (*_BROKEN, "error", "hang", "not_found", "lie_declined"),
+    "token": (*_BROKEN, "short_lived"),
     "callback": ("none", "drop", "duplicate", "reorder"),
 }
 
@@ -48,6 +49,7 @@ class Faults:
 
     Attributes:
         start, query, payout, refund, cancel, token: what goes wrong with such calls.
+            A short_lived token dies after a second, though the company says an hour.
         push: the call that puts a started order on the phone, where that is one of its own.
         callback: what goes wrong with the next callbacks. reorder: each one waits for
             another, which is sent first.

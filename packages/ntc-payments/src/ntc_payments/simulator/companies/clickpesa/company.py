@@ -33,6 +33,7 @@ class ClickPesa(Collecting, PayingOut):
     }
     is_told_callback_url: ClassVar[bool] = True
     token_seconds: ClassVar[float] = 3600
+    short_token_seconds: ClassVar[float] = 1
 
     def routes(self) -> Sequence[Route]:
         payments, payouts, bills = "/payments", "/payouts", "/billpay"
@@ -84,7 +85,9 @@ class ClickPesa(Collecting, PayingOut):
             if not _equal(request.headers.get(header, ""), self.secrets[option]):
                 raise shapes.refusal(HTTPStatus.FORBIDDEN, sentence)
         token = f"Bearer {secrets.token_urlsafe(32)}"
-        self.store.keep(self.name, token, time.time() + self.token_seconds)
+        is_short = request.fault == "short_lived"
+        seconds = self.short_token_seconds if is_short else self.token_seconds
+        self.store.keep(self.name, token, time.time() + seconds)
         return Answer(body={"success": True, "token": token})
 
     def _require_token(self, request: Request) -> None:
