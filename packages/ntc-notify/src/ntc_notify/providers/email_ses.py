@@ -53,7 +53,7 @@ class SesProvider(EmailProvider):
     """Hands emails to SES as whole MIME messages, one recipient each."""
 
     name: ClassVar[str] = "ses"
-    capabilities = Capabilities()
+    capabilities = Capabilities(signs_receipts=True)
 
     def __init__(
         self,
