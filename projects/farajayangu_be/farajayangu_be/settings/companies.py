@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from .environment import Environment, refuse
 
-__all__ = ["message_providers", "payment_providers", "return_hosts"]
+__all__ = ["beem_otp", "message_providers", "payment_providers", "return_hosts"]
 
 Options = dict[str, Any]
 Providers = dict[str, Options]
@@ -116,6 +116,7 @@ def message_providers(
         known["ses"] = lambda: _ses(env)
         known["azure"] = lambda: _azure(env, sender=env.text("ACS_EMAIL_SENDER"))
     else:
+        known["beem"] = lambda: _beem_sms(env)
         known["sns"] = lambda: _sns(env)
         known["azure"] = lambda: _azure(
             env, sender=env.required("ACS_SMS_SENDER", expected="a sender id such as FARAJA")
@@ -124,6 +125,17 @@ def message_providers(
         known["mailbox"] = lambda: {"directory": str(mailbox)}
     return {
         name: known[name]() for name in _known_names(env, variable, known=known, default=default)
+    }
+
+
+def beem_otp(env: Environment) -> Options:
+    """Read the options of Beem's own OTP product; none unless BEEM_OTP_APP_ID is set: it is off."""
+    if not env.text("BEEM_OTP_APP_ID"):
+        return {}
+    return {
+        **_beem_keys(env, "OTP"),
+        "app_id": env.whole_number("BEEM_OTP_APP_ID", default=0),
+        **_given(base_url=env.web_url("BEEM_OTP_BASE_URL")),
     }
 
 
@@ -183,6 +195,31 @@ def _smtp(env: Environment) -> Options:
         "username": unquote(url.username or ""),
         "password": unquote(url.password or ""),
         "security": security,
+    }
+
+
+def _beem_sms(env: Environment) -> Options:
+    return {
+        **_beem_keys(env, "SMS"),
+        "sender_id": env.required("BEEM_SENDER_ID", expected="a registered name such as FARAJA"),
+        **_given(
+            # Beem does not sign: who knows the path is believed.
+            webhook_secret=env.text("WEBHOOK_PATH_SECRET"),
+            sms_base_url=env.web_url("BEEM_SMS_BASE_URL"),
+            dlr_base_url=env.web_url("BEEM_DLR_BASE_URL"),
+        ),
+    }
+
+
+def _beem_keys(env: Environment, product: str) -> Options:
+    """Return the product's own pair of keys, else the one that Beem gave for all."""
+    own_key, own_secret = f"BEEM_{product}_API_KEY", f"BEEM_{product}_SECRET_KEY"
+    has_own = bool(env.text(own_key)) or bool(env.text(own_secret))
+    names = (own_key, own_secret) if has_own else ("BEEM_API_KEY", "BEEM_SECRET_KEY")
+    expected = "the value they gave you"
+    return {
+        "api_key": env.required(names[0], expected=expected),
+        "secret_key": env.required(names[1], expected=expected),
     }
 
 
