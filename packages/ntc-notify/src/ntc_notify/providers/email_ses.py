@@ -115,7 +115,11 @@ class SesProvider(EmailProvider, ConfirmsSubscriptions):
         if self._configuration_set:
             parameters["ConfigurationSetName"] = self._configuration_set
         outcome = self._service.send(
-            "send_email", paused=_PAUSED, about_message=_ABOUT_MESSAGE, **parameters
+            "send_email",
+            paused=_PAUSED,
+            about_message=_ABOUT_MESSAGE,
+            hidden=(message.subject, message.text),
+            **parameters,
         )
         if _NOT_VERIFIED in outcome.reason.lower():
             # MessageRejected too says so, of a sender or, in the sandbox, of a recipient.
@@ -161,7 +165,7 @@ class SesProvider(EmailProvider, ConfirmsSubscriptions):
                 AuthenticateOnUnsubscribe="true",
             )
         except AwsRefused as error:
-            raise ValueError(error.reason) from None
+            raise ValueError(error.explain(hidden=[offer.token])) from None
         return str(answer.get("SubscriptionArn", ""))
 
 
