@@ -17,6 +17,10 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 USERNAME = "faraja"
+_REPLIES = {
+    "refuse": "550 5.1.1 <{}>: no such user",
+    "throttle": "451 4.7.1 <{}>: try again later",
+}
 
 
 class Handler:
@@ -25,6 +29,9 @@ class Handler:
     def __init__(self) -> None:
         #: Set while a client waits for an answer that will not come.
         self.stalled = threading.Event()
+        #: What happens to every email, whoever it is for: refuse, throttle, silent, drip, cut
+        #: or garbage.
+        self.mode = ""
         self.emails: list[EmailMessage] = []
         self.envelopes: list[Envelope] = []
 
@@ -37,6 +44,8 @@ class Handler:
             "greylisted": "451 4.7.1 try again later",
         }
         envelope.rcpt_tos.append(address)
+        if self.mode in _REPLIES:
+            return _REPLIES[self.mode].format(address)
         if address.startswith("stall-before@"):
             await self._stall()
         return replies.get(address.partition("@")[0], "250 OK")
@@ -61,11 +70,19 @@ class Handler:
         parsed = message_from_bytes(envelope.content, policy=policy.default)
         assert isinstance(parsed, EmailMessage)
         self.emails.append(parsed)
+        if self.mode == "silent":
+            await asyncio.sleep(60)
+        if self.mode == "drip":
+            for _ in range(1000):
+                server.transport.write(b"2")
+                await asyncio.sleep(0.05)
+        if self.mode == "garbage":
+            return "what?"
         if story in {"slow", "slowish"}:
             await asyncio.sleep(3 if story == "slow" else 0.2)
         if story == "stall-after":
             await self._stall()
-        if story == "lost":
+        if story == "lost" or self.mode == "cut":
             server.transport.abort()
         return "250 2.0.0 OK queued as 4Z1"
 

@@ -207,3 +207,16 @@ def test_provider_taken_out_after_an_unknown_outcome_leaves_the_next(settings, c
     assert outcomes(message) == [("alpha", Outcome.UNKNOWN), ("beta", Outcome.ACCEPTED)]
     ids = set(message.attempts.values_list("provider_uid", flat=True))
     assert len(ids) == 2
+
+
+def test_second_copy_says_when_the_first_was_sent(sms_company, code):
+    """Companies that know a repeated call by its id compare that time too."""
+    sms_company.answers = [UNKNOWN]
+    message = send_code_by_sms()
+
+    run_now(2)
+
+    first, second = sms_company.received
+    assert first.provider_uid == second.provider_uid
+    assert first.first_sent_at is None
+    assert second.first_sent_at == message.attempts.first().created_at

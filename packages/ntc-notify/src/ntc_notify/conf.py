@@ -31,6 +31,8 @@ class NotifySettings(AppSettings):
     #: Provider name -> its options, in the order of failover.
     EMAIL_PROVIDERS: dict[str, dict[str, Any]] = {}
     SMS_PROVIDERS: dict[str, dict[str, Any]] = {}
+    #: Options of Beem's own OTP product, see `ntc_notify.beem_otp`; empty: off.
+    BEEM_OTP: dict[str, Any] = {}
     #: Languages every kind has templates in; the first is for people of whom we know none,
     #: and each is the fallback of those before it.
     NOTIFY_LANGUAGES: tuple[str, ...] = ("sw", "en")

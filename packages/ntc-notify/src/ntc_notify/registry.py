@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import ImproperlyConfigured
 from ntc_core.registry import ProviderRegistry
 
+from ntc_notify.beem_otp import BeemOtp
+from ntc_notify.conf import notify_settings
 from ntc_notify.providers.base import EmailProvider, Provider, SmsProvider
 from ntc_notify.types import Channel
 
@@ -12,6 +15,7 @@ __all__ = [
     "INBOX",
     "SMS_PROVIDERS",
     "batch_size_of",
+    "find_beem_otp",
     "find_receipt_provider",
     "get_provider",
     "list_provider_names",
@@ -27,13 +31,20 @@ EMAIL_PROVIDERS: ProviderRegistry[EmailProvider] = ProviderRegistry(
     known={
         "smtp": "ntc_notify.providers.email_smtp.SmtpProvider",
         "ses": "ntc_notify.providers.email_ses.SesProvider",
+        "azure": "ntc_notify.providers.email_azure.AzureEmailProvider",
+        "django": "ntc_notify.providers.email_django.DjangoEmailProvider",
         "mailbox": _MAILBOX,
     },
 )
 SMS_PROVIDERS: ProviderRegistry[SmsProvider] = ProviderRegistry(
     setting="NTC_SMS_PROVIDERS",
     base=SmsProvider,  # type: ignore[type-abstract]  # only subclasses are built
-    known={"sns": "ntc_notify.providers.sms_sns.SnsProvider", "mailbox": _MAILBOX},
+    known={
+        "beem": "ntc_notify.providers.sms_beem.BeemSmsProvider",
+        "sns": "ntc_notify.providers.sms_sns.SnsProvider",
+        "azure": "ntc_notify.providers.sms_azure.AzureSmsProvider",
+        "mailbox": _MAILBOX,
+    },
 )
 
 
@@ -68,3 +79,18 @@ def find_receipt_provider(name: str) -> Provider | None:
             if provider.capabilities.sends_receipts:
                 return provider
     return None
+
+
+def find_beem_otp() -> BeemOtp | None:
+    """Return Beem's own OTP product as NTC_BEEM_OTP describes it, or None: it is off.
+
+    Raises:
+        ImproperlyConfigured: an option is missing, unknown or wrong.
+    """
+    options = notify_settings.BEEM_OTP
+    if not options:
+        return None
+    try:
+        return BeemOtp(**options)
+    except (TypeError, ValueError) as error:
+        raise ImproperlyConfigured(f"NTC_BEEM_OTP: {error}") from error

@@ -223,6 +223,9 @@ class OutgoingSms:
     provider_uid: UUID
     to: str
     text: str
+    #: When a call under this id was made first, where this is not the first one: companies
+    #: that know a repeated call by its id want to hear the same time again.
+    first_sent_at: datetime | None = None
 
 
 OutgoingMessage: TypeAlias = OutgoingEmail | OutgoingSms

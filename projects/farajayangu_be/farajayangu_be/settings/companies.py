@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from .environment import Environment, refuse
 
-__all__ = ["message_providers", "payment_providers", "return_hosts"]
+__all__ = ["beem_otp", "message_providers", "payment_providers", "return_hosts"]
 
 Options = dict[str, Any]
 Providers = dict[str, Options]
@@ -110,13 +110,32 @@ def message_providers(
 
     `mailbox` is the folder of the local mailbox, or None where messages must not be kept.
     """
-    known = {}
+    known: dict[str, Callable[[], Options]] = {}
     if variable == "EMAIL_PROVIDERS":
         known["smtp"] = lambda: _smtp(env)
+        known["ses"] = lambda: _ses(env)
+        known["azure"] = lambda: _azure(env, sender=env.text("ACS_EMAIL_SENDER"))
+    else:
+        known["beem"] = lambda: _beem_sms(env)
+        known["sns"] = lambda: _sns(env)
+        known["azure"] = lambda: _azure(
+            env, sender=env.required("ACS_SMS_SENDER", expected="a sender id such as FARAJA")
+        )
     if mailbox is not None:
         known["mailbox"] = lambda: {"directory": str(mailbox)}
     return {
         name: known[name]() for name in _known_names(env, variable, known=known, default=default)
+    }
+
+
+def beem_otp(env: Environment) -> Options:
+    """Read the options of Beem's own OTP product; none unless BEEM_OTP_APP_ID is set: it is off."""
+    if not env.text("BEEM_OTP_APP_ID"):
+        return {}
+    return {
+        **_beem_keys(env, "OTP"),
+        "app_id": env.whole_number("BEEM_OTP_APP_ID", default=0),
+        **_given(base_url=env.web_url("BEEM_OTP_BASE_URL")),
     }
 
 
@@ -177,6 +196,76 @@ def _smtp(env: Environment) -> Options:
         "password": unquote(url.password or ""),
         "security": security,
     }
+
+
+def _beem_sms(env: Environment) -> Options:
+    return {
+        **_beem_keys(env, "SMS"),
+        "sender_id": env.required("BEEM_SENDER_ID", expected="a registered name such as FARAJA"),
+        **_given(
+            # Beem does not sign: who knows the path is believed.
+            webhook_secret=env.text("WEBHOOK_PATH_SECRET"),
+            sms_base_url=env.web_url("BEEM_SMS_BASE_URL"),
+            dlr_base_url=env.web_url("BEEM_DLR_BASE_URL"),
+        ),
+    }
+
+
+def _beem_keys(env: Environment, product: str) -> Options:
+    """Return the product's own pair of keys, else the one that Beem gave for all."""
+    own_key, own_secret = f"BEEM_{product}_API_KEY", f"BEEM_{product}_SECRET_KEY"
+    has_own = bool(env.text(own_key)) or bool(env.text(own_secret))
+    names = (own_key, own_secret) if has_own else ("BEEM_API_KEY", "BEEM_SECRET_KEY")
+    expected = "the value they gave you"
+    return {
+        "api_key": env.required(names[0], expected=expected),
+        "secret_key": env.required(names[1], expected=expected),
+    }
+
+
+def _ses(env: Environment) -> Options:
+    return _aws(env) | _given(
+        configuration_set=env.text("SES_CONFIGURATION_SET"), topic_arns=env.words("SES_TOPIC_ARNS")
+    )
+
+
+def _sns(env: Environment) -> Options:
+    return _aws(env) | _given(
+        sender_id=env.text("SNS_SENDER_ID"),
+        sms_type=env.text("SNS_SMS_TYPE"),
+        max_price_usd=env.text("SNS_MAX_PRICE_USD"),
+    )
+
+
+def _aws(env: Environment) -> Options:
+    """Read what SES and SNS share. Without a key the SDK looks for the machine's role."""
+    return {
+        "region": env.required("AWS_REGION", expected="a region such as eu-west-1"),
+        **_given(
+            access_key_id=env.text("AWS_ACCESS_KEY_ID"),
+            secret_access_key=env.text("AWS_SECRET_ACCESS_KEY"),
+            endpoint_url=env.web_url("AWS_ENDPOINT_URL"),
+        ),
+    }
+
+
+def _azure(env: Environment, *, sender: str) -> Options:
+    env.required("ACS_ENDPOINT", expected="a URL such as https://name.communication.azure.com")
+    return {
+        "endpoint": env.web_url("ACS_ENDPOINT"),
+        "access_key": env.required("ACS_ACCESS_KEY", expected="a key of the resource"),
+        **_given(
+            sender=sender,
+            # Event Grid does not sign: who knows the path is believed.
+            webhook_secret=env.text("WEBHOOK_PATH_SECRET"),
+            event_resources=env.words("ACS_EVENT_RESOURCES"),
+        ),
+    }
+
+
+def _given(**options: Any) -> Options:
+    """Return the options that are set; the provider has defaults for the others."""
+    return {name: value for name, value in options.items() if value}
 
 
 def _known_names(

@@ -17,7 +17,7 @@ from ntc_core.logging import build_logging
 from . import dotenv  # noqa: F401 - before anything reads the environment
 from .base import *  # noqa: F403 - settings inherit this way
 from .base import CORS_ALLOWED_ORIGINS, LOG_DIR, LOG_LEVEL, ROOT_DIR, env
-from .companies import message_providers, payment_providers, return_hosts
+from .companies import beem_otp, message_providers, payment_providers, return_hosts
 from .local_secret import read_or_make_secret
 
 #: What this machine keeps between two runs; delete the folder to begin anew.
@@ -84,6 +84,7 @@ DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", default="Faraja Yangu <salam
 NTC_SMS_PROVIDERS = message_providers(
     env, "SMS_PROVIDERS", default=["mailbox"], mailbox=LOCAL_DIR / "mailbox"
 )
+NTC_BEEM_OTP = beem_otp(env)
 
 # --- Logs -------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from .base import (
     NTC_WEBHOOK_PATH_SECRET,
     env,
 )
-from .companies import message_providers, payment_providers, return_hosts
+from .companies import beem_otp, message_providers, payment_providers, return_hosts
 from .environment import refuse
 
 DEBUG = False
@@ -149,6 +149,7 @@ if NTC_EMAIL_PROVIDERS:
         "DEFAULT_FROM_EMAIL", expected="a sender such as Faraja Yangu <salamu@example.com>"
     )
 NTC_SMS_PROVIDERS = message_providers(env, "SMS_PROVIDERS", default=[], mailbox=None)
+NTC_BEEM_OTP = beem_otp(env)
 
 # --- Logs -------------------------------------------------------------------------------
 

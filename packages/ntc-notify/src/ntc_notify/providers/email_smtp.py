@@ -30,6 +30,7 @@ from typing import Any, ClassVar, Literal
 
 from ntc_notify.providers.base import LONGEST_CALL_SECONDS, EmailProvider
 from ntc_notify.providers.mime import bare_address, build_email
+from ntc_notify.providers.reasons import make_reason
 from ntc_notify.types import OutgoingEmail, SendOutcome
 
 __all__ = ["SmtpProvider"]
@@ -50,6 +51,7 @@ _LINE_START_DOT = re.compile(rb"^\.", re.MULTILINE)
 class SmtpProvider(EmailProvider):
     """Hands emails to one SMTP server, over a new connection each."""
 
+    name: ClassVar[str] = "smtp"
     known_security: ClassVar[tuple[str, ...]] = ("starttls", "tls", "none")
 
     def __init__(
@@ -146,7 +148,8 @@ def _deliver(connection: _Connection, *, sender: str, to: str, payload: bytes) -
 def _classify(step: str, code: int, text: bytes) -> SendOutcome | None:
     """Return what a 4xx or 5xx means; None for anything else."""
     answer = _decode(text)
-    reason = f"{step}: {code} {answer}"
+    # Servers like to repeat the address.
+    reason = make_reason(f"{step}: {code}", answer)
     if code in _TEMPORARY:
         return SendOutcome.retry(reason)
     if code not in _PERMANENT:
@@ -169,8 +172,8 @@ def _decode(text: bytes) -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, smtplib.SMTPResponseException):
         text = error.smtp_error
-        return f"{error.smtp_code} {_decode(text) if isinstance(text, bytes) else text}"
-    return f"{type(error).__name__}: {error}"
+        return make_reason(error.smtp_code, _decode(text) if isinstance(text, bytes) else text)
+    return make_reason(f"{type(error).__name__}:", error)
 
 
 class _Deadline:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ntc_notify.providers.base import EmailProvider, SmsProvider
-from ntc_notify.types import Channel, OutgoingEmail, OutgoingMessage, SendOutcome
+from ntc_notify.types import Capabilities, Channel, OutgoingEmail, OutgoingMessage, SendOutcome
 
 __all__ = ["KeptMessage", "MailboxProvider", "read_mailbox"]
 
@@ -46,7 +47,9 @@ class KeptMessage:
 class MailboxProvider(EmailProvider, SmsProvider):
     """Keeps emails and SMS in a folder, codes included."""
 
+    name: ClassVar[str] = "mailbox"
     is_local: ClassVar[bool] = True
+    capabilities = Capabilities(deduplicates=True, batch_size=1000)
 
     def __init__(self, *, directory: str) -> None:
         self.directory = Path(directory)
@@ -66,6 +69,9 @@ class MailboxProvider(EmailProvider, SmsProvider):
         except OSError as error:
             return SendOutcome.retry(f"The mailbox folder cannot be written: {error.strerror}")
         return SendOutcome.accepted(provider_ref=str(message.provider_uid), delivered=True)
+
+    def send_batch(self, messages: Sequence[OutgoingMessage], /) -> list[SendOutcome]:
+        return [self.send(message) for message in messages]
 
     def _write(self, name: str, text: str) -> None:
         """Write the file whole or not at all; only this user can read it."""

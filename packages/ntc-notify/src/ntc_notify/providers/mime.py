@@ -16,7 +16,7 @@ from typing import Any
 
 from ntc_notify.types import OutgoingEmail
 
-__all__ = ["bare_address", "build_email", "header_address"]
+__all__ = ["bare_address", "build_email", "header_address", "may_set_header"]
 
 #: What says who sends to whom, and how the body is to be read, follows from the message.
 _OURS = frozenset(
@@ -45,10 +45,10 @@ def build_email(message: OutgoingEmail) -> EmailMessage:
     # RFC 3834: no out-of-office answers to a machine.
     email["Auto-Submitted"] = "auto-generated"
     for name, value in message.headers.items():
-        if not _HEADER_NAME.fullmatch(name) or name.lower().startswith("content-"):
-            raise ValueError("OutgoingEmail.headers has a name that cannot be one of its headers.")
-        if name.lower() in _OURS:
-            raise ValueError(f"OutgoingEmail.headers must not set {name}; the message says it.")
+        if not may_set_header(name):
+            raise ValueError(
+                "OutgoingEmail.headers has a name that is none, or that the message itself says."
+            )
         email[name] = value
     email.set_content(message.text)
     if message.html is not None:
@@ -59,6 +59,13 @@ def build_email(message: OutgoingEmail) -> EmailMessage:
             attachment.content, maintype=maintype, subtype=subtype, filename=attachment.filename
         )
     return email
+
+
+def may_set_header(name: str) -> bool:
+    """Tell whether `OutgoingEmail.headers` may have that name."""
+    low = name.lower()
+    is_name = _HEADER_NAME.fullmatch(name) is not None
+    return is_name and low not in _OURS and not low.startswith("content-")
 
 
 def header_address(text: str) -> Address:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -89,7 +90,10 @@ def compose(message: Message, kind: Kind, attempt: DeliveryAttempt) -> OutgoingM
     if message.channel == Channel.SMS:
         _require_short(rendered.text)
         return OutgoingSms(
-            provider_uid=attempt.provider_uid, to=message.address, text=rendered.text
+            provider_uid=attempt.provider_uid,
+            to=message.address,
+            text=rendered.text,
+            first_sent_at=_find_first_call(attempt),
         )
     return OutgoingEmail(
         provider_uid=attempt.provider_uid,
@@ -111,6 +115,14 @@ def estimate_cost(provider_name: str, segments: int) -> Price | None:
         return None
     amount, currency = price
     return Price(amount=Decimal(amount) * segments, currency=currency)
+
+
+def _find_first_call(attempt: DeliveryAttempt) -> datetime | None:
+    """Return when the id of this attempt was used first, or None: it is new."""
+    if attempt.provider_uid == make_provider_uid(attempt.uid):
+        return None
+    same = DeliveryAttempt.objects.filter(provider_uid=attempt.provider_uid).order_by("id")
+    return same.values_list("created_at", flat=True).first()
 
 
 def _require_short(text: str) -> None:
