@@ -6,6 +6,7 @@ import secrets
 import tempfile
 from pathlib import Path
 
+from ntc_core.conf import rest_framework_defaults, spectacular_defaults
 from ntc_core.testing.services import database_settings
 
 TESTS_DIR = Path(__file__).parent
@@ -30,6 +31,9 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.messages",
     "django.contrib.sessions",
+    "rest_framework",
+    "drf_spectacular",
+    "ntc_core",
     "ntc_core.outbox",
     "ntc_core.webhooks",
     "ntc_notify",
@@ -58,7 +62,15 @@ TEMPLATES = [
 DATABASES = {"default": database_settings("ntc_notify")}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
+REST_FRAMEWORK = {
+    **rest_framework_defaults(),
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+}
+SPECTACULAR_SETTINGS = spectacular_defaults(title="Notify tests", version="1.0.0")
 NTC_OUTBOX_RUNNER = "manual"
+NTC_NOTIFY_API_URL = "https://api.farajayangu.example/api/v1"
+# Tests run at any hour; those of the quiet hours set their own.
+NTC_NOTIFY_QUIET_HOURS = None
 NTC_NOTIFY_KINDS = {
     "receipt": {
         "channels": ["sms", "email"],
@@ -73,6 +85,19 @@ NTC_NOTIFY_KINDS = {
         "on_ambiguous": "resend",
     },
     "welcome": {"channels": ["email"], "variables": ["name"]},
+    "news": {
+        "channels": ["email", "sms", "inapp"],
+        "variables": ["title"],
+        "marketing": True,
+        "reply_to": "editors@farajayangu.example",
+    },
+    "blank": {"channels": ["sms"], "variables": ["text"]},
+    "alert": {
+        "channels": ["sms", "inapp"],
+        "variables": ["text"],
+        "choice": "on",
+        "on_ambiguous": "failover",
+    },
 }
 NTC_EMAIL_PROVIDERS = {"mailbox": {"directory": str(MAILBOX_DIR)}}
 NTC_SMS_PROVIDERS = {"mailbox": {"directory": str(MAILBOX_DIR)}}

@@ -46,6 +46,7 @@ def make_provider(base_url: str, **options) -> BeemSmsProvider:
             "webhook_secret": PATH_SECRET,
             "sms_base_url": base_url,
             "dlr_base_url": base_url,
+            "calls_per_second": None,
             "timeout_seconds": 2.0,
         }
         | options
@@ -342,6 +343,32 @@ def test_refused_text_does_not_hold_up_the_others():
     assert [each.outcome for each in results] == [Outcome.REFUSED, Outcome.ACCEPTED]
 
 
+def test_batch_that_runs_out_of_time_says_so_of_the_rest():
+    """The rate alone would take longer than the deadline; what did not leave is certain."""
+    messages = [make_sms(text=f"Habari {number}") for number in range(5)]
+    with http_peer(taken) as peer:
+        provider = make_provider(peer.base_url, timeout_seconds=1.0, calls_per_second=2)
+        results = provider.send_batch(messages)
+
+    assert len(peer.requests) == 2
+    assert [each.outcome for each in results] == [Outcome.ACCEPTED] * 2 + [Outcome.RETRY] * 3
+    assert "time" in results[-1].reason
+
+
+def test_our_own_id_may_come_back_in_the_report(provider):
+    """Then a message is found whose answer was lost."""
+    sms = make_sms()
+    with http_peer(HttpReply(breaks="closed")) as peer:
+        lost = make_provider(peer.base_url, recipient_ids="uids").send(sms)
+    [recipient] = peer.requests[0].json()["recipients"]
+    body = {"request_id": 99, **recipient, "Status": "DELIVERED"}
+
+    [receipt] = provider.read_receipts(json.dumps(body).encode())
+
+    assert (lost.outcome, lost.provider_ref) == (Outcome.UNKNOWN, "")
+    assert receipt.provider_uid == sms.provider_uid
+
+
 # Delivery reports.
 
 WORDS = {
@@ -589,6 +616,8 @@ def test_sender_name_that_exists_is_refused():
         ({"webhook_secret": "a/b"}, "webhook_secret"),
         ({"timeout_seconds": 46}, "at most 45"),
         ({"timeout_seconds": 0}, "above 0"),
+        ({"calls_per_second": 0}, "above 0"),
+        ({"recipient_ids": "hashes"}, "numbers, uids"),
         ({"sms_base_url": "ftp://beem"}, "base URL"),
     ],
 )

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 from ntc_core.http import AnswerUnreadable, HttpAnswer, HttpClient, HttpFailure, NotSent
@@ -64,6 +64,8 @@ from ntc_notify.types import (
 
 __all__ = ["BATCH_SIZE", "ERRORS", "BeemSmsProvider", "SenderName"]
 
+RecipientIds = Literal["numbers", "uids"]
+
 log = logging.getLogger("ntc_notify")
 
 BATCH_SIZE = 1000
@@ -74,6 +76,7 @@ PAGE_SIZE = 100
 MOST_PAGES = 50
 LONGEST_SENDER_SAMPLE = 500
 BALANCE_UNIT = "SMS credits"
+_RECIPIENT_IDS = ("numbers", "uids")
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?", re.ASCII)
 _SENDER_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 ._&'-]{1,11}|[1-9][0-9]{4,14}", re.ASCII)
 
@@ -134,9 +137,10 @@ class SenderName:
 
 @dataclass(frozen=True, kw_only=True)
 class _Numbered:
-    """A message, its place in the batch, and its number as Beem writes it."""
+    """A message: its place in the batch, its id, and its number as Beem writes it."""
 
     place: int
+    uid: UUID
     dest_addr: str
 
 
@@ -155,6 +159,7 @@ class BeemSmsProvider(SmsProvider):
         sms_base_url: str = "https://apisms.beem.africa",
         dlr_base_url: str = "https://dlrapi.beem.africa",
         ucs2_encoding: int = 8,
+        recipient_ids: RecipientIds = "numbers",
         calls_per_second: float | None = 10.0,
         timeout_seconds: float = 30.0,
     ) -> None:
@@ -163,6 +168,9 @@ class BeemSmsProvider(SmsProvider):
         webhook_secret: the end of the path at which Beem reports deliveries; it signs
             nothing. Empty: its reports are refused, and polling alone tells.
         ucs2_encoding: Beem's number for texts beyond GSM. Sources disagree; 8 is likely.
+        recipient_ids: what names a recipient in a request and comes back in its report:
+            "numbers" from 1, or "uids", our own ids. With "uids" a report finds its message
+            also where Beem's answer was lost.
         calls_per_second: what this account may do. Beem publishes no limit.
         timeout_seconds: for one call, or for a whole batch.
         """
@@ -171,8 +179,12 @@ class BeemSmsProvider(SmsProvider):
                 "sender_id must be a registered name of at most 11 characters with a letter in "
                 "it, or a number in international form without a plus."
             )
+        if recipient_ids not in _RECIPIENT_IDS:
+            raise ValueError(f"recipient_ids must be one of {', '.join(_RECIPIENT_IDS)}.")
         if webhook_secret and not re.fullmatch(r"[A-Za-z0-9_-]+", webhook_secret, re.ASCII):
             raise ValueError("webhook_secret may have letters, digits, '-' and '_' only.")
+        if calls_per_second is not None and calls_per_second <= 0:
+            raise ValueError("calls_per_second must be above 0, or None.")
         if not 0 < timeout_seconds <= LONGEST_CALL_SECONDS:
             raise ValueError(f"timeout_seconds must be above 0, at most {LONGEST_CALL_SECONDS:g}.")
         self.timeout_seconds = timeout_seconds
@@ -183,9 +195,11 @@ class BeemSmsProvider(SmsProvider):
             sends_receipts=bool(webhook_secret),
             calls_per_second=calls_per_second,
         )
+        self._seconds_between = 1 / calls_per_second if calls_per_second else 0.0
         self._sender_id = sender_id
         self._webhook_secret = webhook_secret
         self._ucs2_encoding = ucs2_encoding
+        self._recipient_ids = recipient_ids
         options: Any = {
             "api_key": api_key,
             "secret_key": secret_key,
@@ -221,18 +235,22 @@ class BeemSmsProvider(SmsProvider):
         schedule_time = "" if send_at is None else format_schedule_time(send_at)
         outcomes, numbered = _check(messages)
         deadline = time.monotonic() + self.timeout_seconds
-        client, stopped = self._sms, ""
+        client, stopped, next_at = self._sms, "", time.monotonic()
         for text, group in _requests(numbered):
             if stopped:
-                result = SendOutcome.retry(stopped)
-            else:
-                body = self._make_body(text, group, schedule_time)
-                result = _send_request(client, body, wanted=len(group))
-                stopped = _why_stop(result, deadline=deadline)
+                outcomes.update((one.place, SendOutcome.retry(stopped)) for one in group)
+                continue
+            # All of this is one turn to those who share the rate, so it is kept to within.
+            time.sleep(max(0.0, next_at - time.monotonic()))
+            next_at += self._seconds_between
+            body = self._make_body(text, group, schedule_time)
+            result = _send_request(client, body, wanted=len(group))
             outcomes.update((one.place, result) for one in group)
-            # A copy, for this one is shared by threads: what is left is for the next request.
+            next_at = max(next_at, time.monotonic())
+            stopped = _why_stop(result, seconds_left=deadline - next_at)
+            # A copy, for this one is shared by threads: it gets what is left.
             client = copy.copy(self._sms)
-            client.total_timeout_seconds = max(deadline - time.monotonic(), 0.0)
+            client.total_timeout_seconds = deadline - next_at
         return [outcomes[place] for place in range(len(messages))]
 
     def _make_body(
@@ -244,9 +262,11 @@ class BeemSmsProvider(SmsProvider):
             "schedule_time": schedule_time,
             "encoding": 0 if is_gsm else self._ucs2_encoding,
             "message": text,
-            # Numbers of this request alone; what is ours stays here.
             "recipients": [
-                {"recipient_id": number, "dest_addr": one.dest_addr}
+                {
+                    "recipient_id": number if self._recipient_ids == "numbers" else str(one.uid),
+                    "dest_addr": one.dest_addr,
+                }
                 for number, one in enumerate(group, start=1)
             ],
         }
@@ -293,15 +313,15 @@ class BeemSmsProvider(SmsProvider):
         """
         if not provider_ref:
             return None
-        dest_addr = to_dest_addr(address)
         try:
+            dest_addr = to_dest_addr(address)
             answer = self._reports.request(
                 "GET",
                 "/public/v1/delivery-reports",
                 params={"dest_addr": dest_addr, "request_id": provider_ref},
             )
             entries = _entries(answer)
-        except (HttpFailure, AnswerUnreadable) as error:
+        except (HttpFailure, ValueError) as error:
             extra = {"provider": self.name, "reason": make_reason(error)}
             log.warning("provider.query_failed", extra=extra)
             return None
@@ -403,7 +423,8 @@ def _check(
             refused[place] = SendOutcome.refused(str(error))
             continue
         if message.text.strip():
-            numbered.append((message.text, _Numbered(place=place, dest_addr=dest_addr)))
+            one = _Numbered(place=place, uid=message.provider_uid, dest_addr=dest_addr)
+            numbered.append((message.text, one))
         else:
             refused[place] = SendOutcome.refused("The message is empty.")
     return refused, numbered
@@ -437,12 +458,12 @@ def _send_request(client: HttpClient, body: Mapping[str, Any], *, wanted: int) -
         return SendOutcome.unknown(make_reason("Beem:", error))
 
 
-def _why_stop(result: SendOutcome, *, deadline: float) -> str:
+def _why_stop(result: SendOutcome, *, seconds_left: float) -> str:
     """Return why the rest of a batch stays here, or an empty text."""
     about_the_message = result.outcome is Outcome.REFUSED and not result.elsewhere
     if not result.provider_ref and not about_the_message:
         return "Not sent yet: an earlier request of the same batch did not go well."
-    if time.monotonic() >= deadline:
+    if seconds_left <= 0:
         return "Not sent yet: the time for this batch was over."
     return ""
 
@@ -538,6 +559,7 @@ class _Report:
         return Receipt(
             state=state,
             provider_ref=self.request_id,
+            provider_uid=_uid(self.recipient_id),
             address=f"+{self.dest_addr}",
             reason=f"Beem: {self.status}" if failed else "",
         )
@@ -565,6 +587,15 @@ def _sender_name(entry: Mapping[str, Any]) -> SenderName:
         status=_text(entry.get("status")).lower(),
         sample=_text(entry.get("sample_content")),
     )
+
+
+def _uid(text: str) -> UUID | None:
+    """Return our own id, where that is what came back."""
+    try:
+        uid = UUID(text)
+    except ValueError:
+        return None
+    return uid if str(uid) == text.lower() else None
 
 
 def _text(value: object) -> str:

@@ -345,6 +345,9 @@ class NotifyProviderSuite:
             assert verified.dedupe_key
             assert verified.event_type
             assert self.address.lstrip("+") not in verified.dedupe_key + verified.event_type
+            # What does not sign is taken only by the path with the secret.
+            has_secret = re.search(r"/[a-z0-9_]+-[^/]+/$", request.path) is not None
+            assert provider.capabilities.signs_receipts or has_secret
 
     def test_receipts_of_different_news_are_different_events(self) -> None:
         """Else the second would be taken for a repetition of the first."""
