@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from email.errors import MessageError
 from email.utils import parseaddr
 from typing import Any, ClassVar
@@ -303,8 +303,13 @@ def _receipt(
         address=parseaddr(address)[1] or address,
         reason=reason,
         suppression=suppression,
-        at=None if at is None else datetime.fromisoformat(at),
+        at=None if at is None else _read_moment(at),
     )
+
+
+def _read_moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _read_uid(mail: Mapping[str, Any]) -> UUID | None:
