@@ -91,12 +91,26 @@ def answer_sns(call: Call) -> Answer:
     """Take an SMS as SNS does."""
     if not is_signed(call, service="sns"):
         return refuse_sns("SignatureDoesNotMatch", status=403)
-    if read_form(call).get("Action") != "Publish":
+    form = read_form(call)
+    if form.get("Action") == "ConfirmSubscription":
+        return _confirm(form)
+    if form.get("Action") != "Publish":
         return refuse_sns("InvalidAction")
     body = (
         '<PublishResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><PublishResult>'
         f"<MessageId>{MESSAGE_ID}</MessageId></PublishResult><ResponseMetadata><RequestId>1"
         "</RequestId></ResponseMetadata></PublishResponse>"
+    )
+    return Answer(body=body.encode(), headers={"Content-Type": "text/xml"})
+
+
+def _confirm(form: dict[str, str]) -> Answer:
+    if form["Token"].startswith("old"):
+        return refuse_sns("InvalidParameter", message="Invalid token")
+    body = (
+        '<ConfirmSubscriptionResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/">'
+        f"<ConfirmSubscriptionResult><SubscriptionArn>{form['TopicArn']}:1</SubscriptionArn>"
+        "</ConfirmSubscriptionResult></ConfirmSubscriptionResponse>"
     )
     return Answer(body=body.encode(), headers={"Content-Type": "text/xml"})
 

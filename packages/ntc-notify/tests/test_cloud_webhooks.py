@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from django.core.management import CommandError, call_command
 from ntc_core.webhooks.models import WebhookEvent
 from ntc_notify.models import Message, MessageReceipt, Suppression
 from ntc_notify.services import send
@@ -160,6 +161,57 @@ def test_subscription_is_kept_for_a_person(client, ses, signer, caplog):
     event = WebhookEvent.objects.get()
     assert (event.event_type, event.state) == ("SubscriptionConfirmation", "ignored")
     assert message["Token"] not in caplog.text
+
+
+def test_person_confirms_a_subscription(client, ses, signer, settings, capsys):
+    """By SNS's own interface; the address in the message is not called."""
+    post(client, "ses", signer.sign(make_confirmation()))
+    uid = str(WebhookEvent.objects.get().uid)
+
+    call_command("sns_subscriptions")
+    with run_peer(aws_peer.answer_sns) as sns:
+        point_ses_at(settings, sns.url)
+        call_command("sns_subscriptions", confirm=uid)
+
+    listed, confirmed = capsys.readouterr().out.splitlines()
+    assert listed.startswith(uid)
+    assert listed.endswith(TOPIC)
+    assert confirmed == f"Confirmed: {TOPIC}:1"
+    (call,) = sns.calls
+    form = aws_peer.read_form(call)
+    assert (form["TopicArn"], form["AuthenticateOnUnsubscribe"]) == (TOPIC, "true")
+    assert form["Token"] == make_confirmation()["Token"]
+
+
+def test_offer_that_is_too_old_says_why(client, ses, signer, settings):
+    post(client, "ses", signer.sign(make_confirmation(Token="old")))
+    event = WebhookEvent.objects.get()
+
+    with run_peer(aws_peer.answer_sns) as sns:
+        point_ses_at(settings, sns.url)
+        with pytest.raises(CommandError, match="InvalidParameter Invalid token"):
+            call_command("sns_subscriptions", confirm=str(event.uid))
+
+
+def test_event_that_offers_nothing_cannot_be_confirmed(client, ses, signer):
+    post_ses_event(client, signer, **BOUNCE)
+    event = WebhookEvent.objects.get()
+
+    with pytest.raises(CommandError, match="offers a subscription"):
+        call_command("sns_subscriptions", confirm=str(event.uid))
+
+
+def test_subscription_of_a_provider_that_is_gone_is_told(client, ses, signer, settings):
+    post(client, "ses", signer.sign(make_confirmation()))
+    settings.NTC_EMAIL_PROVIDERS = {}
+
+    with pytest.raises(CommandError, match="not configured"):
+        call_command("sns_subscriptions")
+
+
+def point_ses_at(settings, url: str) -> None:
+    options = settings.NTC_EMAIL_PROVIDERS["ses"]
+    settings.NTC_EMAIL_PROVIDERS = {"ses": options | {"endpoint_url": url}}
 
 
 def test_handshake_of_event_grid_is_answered(client, acs):

@@ -193,6 +193,19 @@ def test_server_that_is_not_there_means_try_later():
     assert result.outcome == Outcome.RETRY
 
 
+def test_machine_without_key_and_role_loses_no_message(ses, monkeypatch, tmp_path):
+    """The SDK looks everywhere, and finds nothing."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "absent"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+    result = make_provider(ses.url, access_key_id="", secret_access_key="").send(make_email())
+
+    assert (result.outcome, ses.calls) == (Outcome.RETRY, [])
+
+
 def test_email_that_cannot_be_written_is_refused_without_a_call(ses):
     result = make_provider(ses.url).send(make_email(to="ásha@example.com"))
 

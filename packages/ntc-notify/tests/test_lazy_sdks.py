@@ -6,11 +6,14 @@ import subprocess
 import sys
 
 import pytest
+from ntc_notify.providers.extras import require_installed
 
 AZURE = 'endpoint="https://x.example", access_key="eA=="'
+AWS = 'region="eu-west-1"'
+TOPIC = "arn:aws:sns:eu-west-1:123456789012:ses"
 PROVIDERS = [
-    'ntc_notify.providers.email_ses.SesProvider(region="eu-west-1")',
-    'ntc_notify.providers.sms_sns.SnsProvider(region="eu-west-1")',
+    f'ntc_notify.providers.email_ses.SesProvider({AWS}, topic_arns="{TOPIC}")',
+    f"ntc_notify.providers.sms_sns.SnsProvider({AWS})",
     f"ntc_notify.providers.email_azure.AzureEmailProvider({AZURE})",
     f'ntc_notify.providers.sms_azure.AzureSmsProvider({AZURE}, sender="X1")',
 ]
@@ -43,3 +46,9 @@ def test_the_whole_package_loads_no_sdk():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == ""
+
+
+def test_package_that_is_missing_is_named_with_what_brings_it():
+    """At start-up, where `manage.py check` says so; not by the first person's message."""
+    with pytest.raises(ValueError, match=r"^no-such-sdk is not installed.*ntc-notify\[aws\]"):
+        require_installed("no-such-sdk", extra="aws")

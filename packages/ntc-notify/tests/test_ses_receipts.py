@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
+import ssl
+import threading
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
 from ntc_core.errors import Unavailable
-from ntc_core.http import NoAnswer
+from ntc_core.http import HttpFailure, NoAnswer, NotSent
 from ntc_core.webhooks.types import PayloadUnreadable, SignatureInvalid
 from ntc_notify.providers.email_ses import SesProvider
+from ntc_notify.providers.sns_messages import _fetch_over_http
 from ntc_notify.types import MessageState, Receipt, SuppressionReason
 
-from tests.http_peer import run_peer
+from tests.http_peer import Answer, run_peer
+from tests.smtp_server import make_certificate
 from tests.sns_peer import (
     CERTIFICATE_URL,
     TOPIC,
@@ -202,6 +209,45 @@ def test_certificate_that_cannot_be_fetched_now_is_no_verdict(signer):
 
     with pytest.raises(Unavailable):
         provider.open_webhook(post(signer.sign(make_notification(DELIVERY))))
+
+
+def test_certificate_is_fetched_as_it_is(signer, amazon):
+    """By the way that is used where no test stands in it."""
+    assert _fetch_over_http(f"{amazon.url}{urlsplit(CERTIFICATE_URL).path}") == signer.certificate
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(status=404), Answer(body=b"x" * 20_000), Answer(cut=True)]
+)
+def test_certificate_that_is_none_is_not_read(amazon, answer):
+    amazon.next.append(answer)
+
+    with pytest.raises(HttpFailure):
+        _fetch_over_http(f"{amazon.url}/x.pem")
+
+
+def test_host_that_cannot_prove_itself_is_not_asked_for_a_certificate(tmp_path):
+    """Everything rests on the certificate having come from Amazon."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*make_certificate(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        threading.Thread(target=_shake_hands, args=(listener, context), daemon=True).start()
+
+        with pytest.raises(NotSent):
+            _fetch_over_http(f"https://127.0.0.1:{port}/x.pem")
+
+
+def _shake_hands(listener, context):
+    connection, _ = listener.accept()
+    with connection, suppress(OSError):
+        context.wrap_socket(connection, server_side=True).close()
+
+
+def test_message_that_is_no_event_is_kept_under_its_own_type(provider, signer):
+    opened = provider.open_webhook(post(signer.sign(make_notification("Successfully validated"))))
+
+    assert opened.event_type == "Notification"
 
 
 def test_certificate_of_another_time_is_refused(provider, signer):

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from ntc_core.http import AnswerUnreadable, HttpClient, NoAnswer, NotSent
 
+from ntc_notify.providers.extras import require_installed
 from ntc_notify.providers.reasons import make_reason
 from ntc_notify.types import SendOutcome
 
@@ -100,6 +101,7 @@ class AwsService:
         endpoint_url: "" for the service's own.
         timeout_seconds: from the call to the last byte of the answer.
         """
+        require_installed("boto3", extra="aws")
         if bool(access_key_id) != bool(secret_access_key):
             raise ValueError("access_key_id and secret_access_key go together: set both or none.")
         if endpoint_url and urlsplit(endpoint_url).scheme not in {"http", "https"}:

@@ -26,7 +26,13 @@ from ntc_notify.types import (
     SendOutcome,
 )
 
-__all__ = ["LONGEST_CALL_SECONDS", "EmailProvider", "Provider", "SmsProvider"]
+__all__ = [
+    "LONGEST_CALL_SECONDS",
+    "ConfirmsSubscriptions",
+    "EmailProvider",
+    "Provider",
+    "SmsProvider",
+]
 
 #: No call may take longer, everything included: a worker's claim on a message ends soon
 #: after, and then another may take the message over.
@@ -97,3 +103,24 @@ class SmsProvider(Provider, ABC):
     @abstractmethod
     def send(self, message: OutgoingSms, /) -> SendOutcome:
         """Hand one SMS over, within `timeout_seconds`, and say what came of it."""
+
+
+class ConfirmsSubscriptions(ABC):
+    """A provider whose webhooks begin only after a person has agreed to an offer."""
+
+    @abstractmethod
+    def read_offered_topic(self, body: bytes, /) -> str:
+        """Return what a verified body offers to tell us about.
+
+        Raises:
+            PayloadUnreadable: it offers nothing.
+        """
+
+    @abstractmethod
+    def confirm_subscription(self, body: bytes, /) -> str:
+        """Say yes to the offer in a verified body, and return the subscription's name.
+
+        Raises:
+            PayloadUnreadable: it offers nothing.
+            HttpFailure, AnswerUnreadable, ValueError: it was not confirmed.
+        """

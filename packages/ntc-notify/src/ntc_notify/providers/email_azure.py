@@ -29,6 +29,7 @@ from ntc_core.webhooks.types import VerifiedWebhook, WebhookRequest
 
 from ntc_notify.providers.acs import AcsAccount, AcsEvents, read_refusal
 from ntc_notify.providers.base import EmailProvider
+from ntc_notify.providers.extras import require_installed
 from ntc_notify.providers.mime import bare_address
 from ntc_notify.providers.reasons import make_reason
 from ntc_notify.types import Capabilities, MessageState, OutgoingEmail, Receipt, SendOutcome
@@ -70,6 +71,7 @@ class AzureEmailProvider(EmailProvider):
         webhook_secret, event_resources: see `AcsEvents`.
         timeout_seconds: for one call, everything included.
         """
+        require_installed("azure-communication-email", extra="azure")
         self._account = AcsAccount(
             endpoint=endpoint, access_key=access_key, timeout_seconds=timeout_seconds
         )

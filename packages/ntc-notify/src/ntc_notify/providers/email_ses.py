@@ -23,11 +23,20 @@ from uuid import UUID
 
 from ntc_core.webhooks.types import PayloadUnreadable, VerifiedWebhook, WebhookRequest
 
-from ntc_notify.providers.aws import AwsService
-from ntc_notify.providers.base import LONGEST_CALL_SECONDS, EmailProvider
+from ntc_notify.providers.aws import AwsRefused, AwsService
+from ntc_notify.providers.base import (
+    LONGEST_CALL_SECONDS,
+    ConfirmsSubscriptions,
+    EmailProvider,
+)
 from ntc_notify.providers.mime import bare_address, build_email
 from ntc_notify.providers.reasons import make_reason
-from ntc_notify.providers.sns_messages import SnsVerifier, load_notification, load_object
+from ntc_notify.providers.sns_messages import (
+    SnsVerifier,
+    load_notification,
+    load_object,
+    load_offer,
+)
 from ntc_notify.types import (
     Capabilities,
     MessageState,
@@ -49,7 +58,7 @@ _NOT_VERIFIED = "not verified"
 _Event = Mapping[str, Any]
 
 
-class SesProvider(EmailProvider):
+class SesProvider(EmailProvider, ConfirmsSubscriptions):
     """Hands emails to SES as whole MIME messages, one recipient each."""
 
     name: ClassVar[str] = "ses"
@@ -84,14 +93,13 @@ class SesProvider(EmailProvider):
         self.capabilities = replace(self.capabilities, sends_receipts=bool(topics))
         self._configuration_set = configuration_set
         self._verifier = SnsVerifier(topic_arns=topics, fetch_certificate=fetch_certificate)
-        self._service = AwsService(
-            "sesv2",
-            region=region,
-            access_key_id=access_key_id,
-            secret_access_key=secret_access_key,
-            endpoint_url=endpoint_url,
-            timeout_seconds=timeout_seconds,
-        )
+        self._access: dict[str, Any] = {
+            "access_key_id": access_key_id,
+            "secret_access_key": secret_access_key,
+            "endpoint_url": endpoint_url,
+            "timeout_seconds": timeout_seconds,
+        }
+        self._service = AwsService("sesv2", region=region, **self._access)
 
     def send(self, message: OutgoingEmail, /) -> SendOutcome:
         try:
@@ -132,6 +140,29 @@ class SesProvider(EmailProvider):
             return list(read(event))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise PayloadUnreadable(f"SES: the {kind} event has another shape.") from error
+
+    def read_offered_topic(self, body: bytes, /) -> str:
+        """Return the ARN of the topic."""
+        return load_offer(body).topic_arn
+
+    def confirm_subscription(self, body: bytes, /) -> str:
+        """Confirm by SNS's interface: the address in the message is not called.
+
+        From then on only our key can end the subscription, not whoever sees the address in a
+        notification's foot.
+        """
+        offer = load_offer(body)
+        service = AwsService("sns", region=offer.region, **self._access)
+        try:
+            answer = service.call(
+                "confirm_subscription",
+                TopicArn=offer.topic_arn,
+                Token=offer.token,
+                AuthenticateOnUnsubscribe="true",
+            )
+        except AwsRefused as error:
+            raise ValueError(error.reason) from None
+        return str(answer.get("SubscriptionArn", ""))
 
 
 def _event_type(message: Mapping[str, str]) -> str:

@@ -17,6 +17,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -26,11 +27,13 @@ from ntc_core.errors import Unavailable
 from ntc_core.http import HttpClient, HttpFailure
 from ntc_core.webhooks.types import PayloadUnreadable, SignatureInvalid
 
+from ntc_notify.providers.extras import require_installed
+
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
     from cryptography.x509 import Certificate
 
-__all__ = ["SnsVerifier", "load_notification", "load_object"]
+__all__ = ["Offer", "SnsVerifier", "load_notification", "load_object", "load_offer"]
 
 NOTIFICATION = "Notification"
 _SIGNED_FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -66,15 +69,15 @@ class SnsVerifier:
         """Args:
         topic_arns: the topics we have subscribed to.
         fetch_certificate: returns the PEM at an address that has passed the host check;
-            None: an HTTPS call.
+            None: a call to it.
 
         Raises:
             ValueError: an entry is no topic, or `cryptography` is not installed.
         """
         self._hosts = {arn: _certificate_host(arn) for arn in topic_arns}
         if topic_arns:
-            _require_cryptography()
-        self._fetch = fetch_certificate or _fetch_over_https
+            require_installed("cryptography", extra="aws")
+        self._fetch = fetch_certificate or _fetch_over_http
         self._certificates: dict[str, Certificate] = {}
         self._fetched_at: deque[float] = deque(maxlen=MOST_FETCHES)
         self._lock = Lock()
@@ -136,6 +139,31 @@ def load_notification(body: bytes) -> Mapping[str, Any] | None:
     if message["Type"] != NOTIFICATION:
         return None
     return load_object(message["Message"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """A subscription that waits to be confirmed."""
+
+    topic_arn: str
+    region: str
+    token: str = field(repr=False)
+
+
+def load_offer(body: bytes) -> Offer:
+    """Return the subscription that the message offers.
+
+    Raises:
+        PayloadUnreadable: it offers none.
+    """
+    try:
+        message = _load_message(body)
+    except SignatureInvalid as error:
+        raise PayloadUnreadable(str(error)) from error
+    found = _TOPIC.fullmatch(message["TopicArn"])
+    if message["Type"] != "SubscriptionConfirmation" or found is None:
+        raise PayloadUnreadable("SNS: the message offers no subscription.")
+    return Offer(topic_arn=found[0], region=found["region"], token=message["Token"])
 
 
 def load_object(text: str) -> Mapping[str, Any]:
@@ -223,10 +251,10 @@ def _is_certificate_address(address: str, host: str) -> bool:
     )
 
 
-def _fetch_over_https(address: str) -> bytes:
+def _fetch_over_http(address: str) -> bytes:
     url = urlsplit(address)
     client = HttpClient(
-        base_url=f"https://{url.netloc}",
+        base_url=f"{url.scheme}://{url.netloc}",
         total_timeout_seconds=FETCH_SECONDS,
         max_response_bytes=LARGEST_CERTIFICATE,
     )
@@ -234,12 +262,3 @@ def _fetch_over_https(address: str) -> bytes:
     if answer.status != 200:  # noqa: PLR2004 - as HTTP says it
         raise HttpFailure(f"The certificate was answered with HTTP {answer.status}.")
     return answer.body
-
-
-def _require_cryptography() -> None:
-    try:
-        import cryptography  # noqa: F401, PLC0415 - an extra
-    except ImportError as error:
-        raise ValueError(
-            "Receipts by SNS need the package cryptography. Install ntc-notify[aws]."
-        ) from error
