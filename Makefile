@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help sync run test test-wheels test-faults check fix docs compose clean
+.PHONY: help sync run test test-wheels test-faults bench check fix docs compose clean
 
 # The first Python that is new enough; everything else comes from uv.lock. The program itself,
 # not what PATH has: given a pyenv shim, uv would make .venv anew each time.
@@ -23,6 +23,7 @@ help:
 	@echo "make test PACKAGE=ntc-core    one package"
 	@echo "make test-wheels    each package built, installed alone and tested, lowest and newest dependencies"
 	@echo "make test-faults    the long fault and race runs"
+	@echo "make bench          measure what is promised to be fast, beside the naive way"
 	@echo "make check          format, lint, types, import contracts, migrations, lock, OpenAPI"
 	@echo "make fix            format and mend what the linter can"
 	@echo "make docs           build the documentation site into site/"
@@ -53,6 +54,9 @@ test-wheels: sync
 
 test-faults: sync
 	@"$(BIN)/python" tools/run_tests.py --faults $(or $(PACKAGE),$(PACKAGES) farajayangu_be)
+
+bench: sync
+	@cd packages/ntc-notify && "$(BIN)/python" "$(CURDIR)/benchmarks/bulk_notifications.py"
 
 check: sync
 	@echo "lock"

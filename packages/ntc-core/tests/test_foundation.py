@@ -79,9 +79,12 @@ def test_base_models_are_abstract_and_carry_what_they_promise():
     assert names == {"id", "uid", "created_at", "updated_at"}
 
 
-@pytest.mark.parametrize(("chosen", "status"), [("here", 137), ("elsewhere", 0), ("", 0)])
-def test_failpoint_ends_the_process_only_where_it_was_chosen(chosen, status):
-    program = "from ntc_core.failpoints import failpoint; failpoint('here')"
+@pytest.mark.parametrize(
+    ("chosen", "status"),
+    [("here", 137), ("here:1", 137), ("here:2", 137), ("here:3", 0), ("elsewhere", 0), ("", 0)],
+)
+def test_failpoint_ends_the_process_only_where_and_when_it_was_chosen(chosen, status):
+    program = "from ntc_core.failpoints import failpoint as f; f('here'); f('there'); f('here')"
 
     process = subprocess.run(
         [sys.executable, "-c", program], check=False, env={**os.environ, "NTC_FAILPOINT": chosen}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 from types import SimpleNamespace
 from typing import Any
 
+from django.test import Client
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.services import bring_forward, run_due_jobs
 from ntc_notify.models import DeliveryAttempt, Message, Notification
@@ -42,6 +44,14 @@ def send_code_by_sms(**arguments: Any) -> Message:
     ).messages.get()
 
 
+def send_news(to: Any = ASHA_BY_EMAIL, *, title: str = "Bei mpya", **arguments: Any) -> Message:
+    return send_receipt(to, kind="news", context={"title": title}, **arguments).messages.get()
+
+
+def send_alert(to: Any = ASHA_BY_SMS, **arguments: Any) -> Message:
+    return send_receipt(to, kind="alert", context={"text": "Mvua"}, **arguments).messages.first()
+
+
 def count_rows() -> tuple[int, ...]:
     models = (Notification, Message, DeliveryAttempt, OutboxJob)
     return tuple(model.objects.count() for model in models)
@@ -60,3 +70,14 @@ def state_of(message: Message) -> str:
 
 def outcomes(message: Message) -> list[tuple[str, str]]:
     return list(message.attempts.values_list("provider", "outcome"))
+
+
+def deliver_receipt(company: str, *facts: dict[str, Any], key: str = "right", **extra: str) -> int:
+    """Post what a scripted company tells; return the status."""
+    response = Client().post(
+        f"/api/v1/webhooks/notify/{company}/",
+        json.dumps(list(facts)),
+        "application/json",
+        headers={"X-Key": key, **extra},
+    )
+    return int(response.status_code)

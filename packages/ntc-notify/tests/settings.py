@@ -59,6 +59,9 @@ DATABASES = {"default": database_settings("ntc_notify")}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
 NTC_OUTBOX_RUNNER = "manual"
+NTC_NOTIFY_API_URL = "https://api.farajayangu.example/api/v1"
+# Tests run at any hour; those of the quiet hours set their own.
+NTC_NOTIFY_QUIET_HOURS = None
 NTC_NOTIFY_KINDS = {
     "receipt": {
         "channels": ["sms", "email"],
@@ -73,6 +76,19 @@ NTC_NOTIFY_KINDS = {
         "on_ambiguous": "resend",
     },
     "welcome": {"channels": ["email"], "variables": ["name"]},
+    "news": {
+        "channels": ["email", "sms", "inapp"],
+        "variables": ["title"],
+        "marketing": True,
+        "reply_to": "editors@farajayangu.example",
+    },
+    "blank": {"channels": ["sms"], "variables": ["text"]},
+    "alert": {
+        "channels": ["sms", "inapp"],
+        "variables": ["text"],
+        "choice": "on",
+        "on_ambiguous": "failover",
+    },
 }
 NTC_EMAIL_PROVIDERS = {"mailbox": {"directory": str(MAILBOX_DIR)}}
 NTC_SMS_PROVIDERS = {"mailbox": {"directory": str(MAILBOX_DIR)}}

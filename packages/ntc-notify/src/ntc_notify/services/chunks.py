@@ -70,7 +70,8 @@ def _queued(chunk: UUID) -> list[Message]:
     first = rows.order_by("id").only("channel").first()
     if first is None:
         return []
-    size = max(READ_SIZE, batch_size_of(Channel(first.channel)))
+    batch_size = batch_size_of(Channel(first.channel))
+    size = batch_size if batch_size > 1 else READ_SIZE
     return list(rows.select_related("notification").order_by("id")[:size])
 
 
