@@ -6,6 +6,7 @@ import secrets
 import tempfile
 from pathlib import Path
 
+from ntc_core.conf import rest_framework_defaults, spectacular_defaults
 from ntc_core.testing.services import database_settings
 
 TESTS_DIR = Path(__file__).parent
@@ -30,6 +31,9 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.messages",
     "django.contrib.sessions",
+    "rest_framework",
+    "drf_spectacular",
+    "ntc_core",
     "ntc_core.outbox",
     "ntc_core.webhooks",
     "ntc_notify",
@@ -58,6 +62,11 @@ TEMPLATES = [
 DATABASES = {"default": database_settings("ntc_notify")}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
+REST_FRAMEWORK = {
+    **rest_framework_defaults(),
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+}
+SPECTACULAR_SETTINGS = spectacular_defaults(title="Notify tests", version="1.0.0")
 NTC_OUTBOX_RUNNER = "manual"
 NTC_NOTIFY_API_URL = "https://api.farajayangu.example/api/v1"
 # Tests run at any hour; those of the quiet hours set their own.

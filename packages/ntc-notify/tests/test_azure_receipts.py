@@ -7,10 +7,14 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from ntc_core.webhooks.types import PayloadUnreadable, SignatureInvalid, WebhookRequest
 from ntc_notify.providers.email_azure import AzureEmailProvider
 from ntc_notify.providers.sms_azure import AzureSmsProvider
 from ntc_notify.types import MessageState, Receipt, SuppressionReason
+
+from tests.odd_json import odd_versions
 
 SECRET = "kX9-tQ2m"
 RESOURCE = (
@@ -262,6 +266,13 @@ def test_event_is_understood(event, expected):
     assert read(event) == [expected]
 
 
+EVENTS = [
+    email_event("Bounced", deliveryStatusDetails=DETAILS),
+    sms_event("Failed", deliveryStatusDetails="No route."),
+    make_event(ENGAGEMENT, messageId=str(UID), engagementType="view", userActionTimestamp=TOLD_AT),
+]
+
+
 def test_names_of_fields_are_read_in_any_case():
     """The article and the SDKs spell them apart."""
     event = sms_event()
@@ -286,3 +297,15 @@ def test_odd_event_does_not_keep_its_batch_from_being_read(caplog):
     assert told == [receipt(MessageState.DELIVERED)]
     assert "notify.event_unreadable" in caplog.text
     assert ASHA not in caplog.text
+
+
+@given(data=st.data())
+def test_no_event_however_odd_breaks_the_reader(data):
+    """Its batch is read all the same."""
+    event = data.draw(st.sampled_from(EVENTS))
+    odd = event | {"data": data.draw(odd_versions(event["data"]))}
+
+    told = read(odd, email_event())
+
+    assert told[-1] == receipt(MessageState.DELIVERED)
+    assert all(one.at is None or one.at.tzinfo is not None for one in told)

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from ntc_core.errors import Unavailable
 from ntc_core.http import HttpFailure, NoAnswer, NotSent
 from ntc_core.webhooks.types import PayloadUnreadable, SignatureInvalid
@@ -21,6 +23,7 @@ from ntc_notify.providers.sns_messages import _fetch_over_http
 from ntc_notify.types import MessageState, Receipt, SuppressionReason
 
 from tests.http_peer import Answer, run_peer
+from tests.odd_json import odd_versions
 from tests.smtp_server import make_certificate
 from tests.sns_peer import (
     CERTIFICATE_URL,
@@ -347,83 +350,86 @@ def complaint(**values) -> dict:
 DIAGNOSED = "5.1.1 smtp; 550 5.1.1 <a***@e***>: Recipient address rejected"
 
 
-@pytest.mark.parametrize(
-    ("event", "expected"),
-    [
-        (DELIVERY, receipt(MessageState.DELIVERED)),
-        (
-            bounce("Permanent", "General"),
-            receipt(
-                MessageState.FAILED,
-                reason=f"Permanent General {DIAGNOSED}",
-                suppression=SuppressionReason.HARD_BOUNCE,
-            ),
+UNDERSTOOD = [
+    (DELIVERY, receipt(MessageState.DELIVERED)),
+    (
+        bounce("Permanent", "General"),
+        receipt(
+            MessageState.FAILED,
+            reason=f"Permanent General {DIAGNOSED}",
+            suppression=SuppressionReason.HARD_BOUNCE,
         ),
-        (
-            bounce("Transient", "MailboxFull"),
-            receipt(MessageState.SOFT_BOUNCED, reason=f"Transient MailboxFull {DIAGNOSED}"),
+    ),
+    (
+        bounce("Transient", "MailboxFull"),
+        receipt(MessageState.SOFT_BOUNCED, reason=f"Transient MailboxFull {DIAGNOSED}"),
+    ),
+    (
+        bounce("Undetermined", "Undetermined"),
+        receipt(MessageState.SOFT_BOUNCED, reason=f"Undetermined Undetermined {DIAGNOSED}"),
+    ),
+    (
+        complaint(complaintFeedbackType="abuse"),
+        receipt(
+            MessageState.DELIVERED,
+            reason="Complaint abuse",
+            suppression=SuppressionReason.COMPLAINT,
         ),
-        (
-            bounce("Undetermined", "Undetermined"),
-            receipt(MessageState.SOFT_BOUNCED, reason=f"Undetermined Undetermined {DIAGNOSED}"),
+    ),
+    (
+        complaint(complaintFeedbackType="not-spam"),
+        receipt(MessageState.DELIVERED, reason="Complaint not-spam"),
+    ),
+    (
+        complaint(complaintSubType="OnAccountSuppressionList"),
+        receipt(
+            MessageState.FAILED,
+            reason="Complaint OnAccountSuppressionList",
+            suppression=SuppressionReason.COMPLAINT,
         ),
-        (
-            complaint(complaintFeedbackType="abuse"),
-            receipt(
-                MessageState.DELIVERED,
-                reason="Complaint abuse",
-                suppression=SuppressionReason.COMPLAINT,
-            ),
+    ),
+    (
+        make_event(
+            "DeliveryDelay",
+            deliveryDelay={
+                "timestamp": TOLD_AT,
+                "delayType": "MailboxFull",
+                "delayedRecipients": [{"emailAddress": ASHA, "diagnosticCode": "smtp; 421"}],
+            },
         ),
-        (
-            complaint(complaintFeedbackType="not-spam"),
-            receipt(MessageState.DELIVERED, reason="Complaint not-spam"),
+        receipt(MessageState.DEFERRED, reason="MailboxFull smtp; 421"),
+    ),
+    (
+        make_event("Reject", reject={"reason": "Bad content"}),
+        receipt(MessageState.FAILED, reason="Rejected Bad content", at=None),
+    ),
+    (
+        make_event("Rendering Failure", failure={"errorMessage": "no such name"}),
+        receipt(MessageState.FAILED, reason="Rendering failed no such name", at=None),
+    ),
+    (
+        make_event("Send", send={}),
+        receipt(MessageState.ACCEPTED, at=datetime(2026, 11, 20, 8, tzinfo=UTC)),
+    ),
+    (make_event("Open", open={"timestamp": TOLD_AT}), receipt(MessageState.OPENED)),
+    # A time without a zone is UTC, as all of Amazon's.
+    (make_event("Open", open={"timestamp": TOLD_AT[:-1]}), receipt(MessageState.OPENED)),
+    (make_event("Click", click={"timestamp": TOLD_AT}), receipt(MessageState.CLICKED)),
+    (
+        make_event(
+            "Subscription",
+            subscription={
+                "timestamp": TOLD_AT,
+                "newTopicPreferences": {"unsubscribeAll": True},
+            },
         ),
-        (
-            complaint(complaintSubType="OnAccountSuppressionList"),
-            receipt(
-                MessageState.FAILED,
-                reason="Complaint OnAccountSuppressionList",
-                suppression=SuppressionReason.COMPLAINT,
-            ),
-        ),
-        (
-            make_event(
-                "DeliveryDelay",
-                deliveryDelay={
-                    "timestamp": TOLD_AT,
-                    "delayType": "MailboxFull",
-                    "delayedRecipients": [{"emailAddress": ASHA, "diagnosticCode": "smtp; 421"}],
-                },
-            ),
-            receipt(MessageState.DEFERRED, reason="MailboxFull smtp; 421"),
-        ),
-        (
-            make_event("Reject", reject={"reason": "Bad content"}),
-            receipt(MessageState.FAILED, reason="Rejected Bad content", at=None),
-        ),
-        (
-            make_event("Rendering Failure", failure={"errorMessage": "no such name"}),
-            receipt(MessageState.FAILED, reason="Rendering failed no such name", at=None),
-        ),
-        (
-            make_event("Send", send={}),
-            receipt(MessageState.ACCEPTED, at=datetime(2026, 11, 20, 8, tzinfo=UTC)),
-        ),
-        (make_event("Open", open={"timestamp": TOLD_AT}), receipt(MessageState.OPENED)),
-        (make_event("Click", click={"timestamp": TOLD_AT}), receipt(MessageState.CLICKED)),
-        (
-            make_event(
-                "Subscription",
-                subscription={
-                    "timestamp": TOLD_AT,
-                    "newTopicPreferences": {"unsubscribeAll": True},
-                },
-            ),
-            receipt(MessageState.DELIVERED, suppression=SuppressionReason.UNSUBSCRIBED),
-        ),
-    ],
-)
+        receipt(MessageState.DELIVERED, suppression=SuppressionReason.UNSUBSCRIBED),
+    ),
+]
+EVENTS = [event for event, _ in UNDERSTOOD]
+
+
+@pytest.mark.parametrize(("event", "expected"), UNDERSTOOD)
 def test_event_is_understood(event, expected):
     assert read(event) == [expected]
 
@@ -477,3 +483,13 @@ def test_event_of_another_shape_is_told_as_such(event):
 def test_body_that_is_no_message_is_told_as_such():
     with pytest.raises(PayloadUnreadable):
         SesProvider(region="eu-west-1").read_receipts(b"hello")
+
+
+@given(data=st.data())
+def test_no_event_however_odd_breaks_the_reader(data):
+    """It is read, or told as unreadable; a time is one with a zone."""
+    event = data.draw(st.sampled_from(EVENTS).flatmap(odd_versions))
+
+    with suppress(PayloadUnreadable):
+        for told in read(event):
+            assert told.at is None or told.at.tzinfo is not None

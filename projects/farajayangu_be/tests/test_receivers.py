@@ -13,8 +13,10 @@ from apps.common import demo
 from apps.subscriptions.models import Plan, Subscription
 from apps.subscriptions.services import subscribe
 from django.conf import settings as django_settings
+from django.core.mail import send_mail
 from django.template.loader import render_to_string
 from django.utils import timezone
+from farajayangu_be.settings import base
 from ntc_core.auth.services import issue_code, redeem_code
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.services import run_due_jobs
@@ -217,3 +219,14 @@ def test_every_kind_has_its_templates_in_both_languages():
     }
 
     assert {str(path.relative_to(folder)) for path in folder.rglob("*.txt")} == expected
+
+
+def test_what_django_sends_goes_by_our_road(db, settings, mailbox):
+    """pytest-django puts its own backend there; this is the one of the settings."""
+    settings.EMAIL_BACKEND = base.EMAIL_BACKEND
+
+    send_mail("Taarifa", "Habari za leo.", None, [EMAIL])
+
+    (message,) = mailbox()
+    assert (message["to"], message["subject"]) == (EMAIL, "Taarifa")
+    assert message["body"].strip() == "Habari za leo."

@@ -172,6 +172,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {"PaymentMethodEnum": [method.value for method in PaymentMethod]},
 }
 
+# What Django and other apps send (mails to the admins, for one) goes by the same road.
+EMAIL_BACKEND = "ntc_notify.mail_backend.EmailBackend"
 NTC_NOTIFY_KINDS = {
     "verification_code": {
         "channels": ["sms", "email"],

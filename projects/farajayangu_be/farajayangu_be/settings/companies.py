@@ -133,7 +133,7 @@ def beem_otp(env: Environment) -> Options:
     if not env.text("BEEM_OTP_APP_ID"):
         return {}
     return {
-        **_beem_keys(env, "OTP"),
+        **_beem_keys(env, product="otp"),
         "app_id": env.whole_number("BEEM_OTP_APP_ID", default=0),
         **_given(base_url=env.web_url("BEEM_OTP_BASE_URL")),
     }
@@ -200,7 +200,7 @@ def _smtp(env: Environment) -> Options:
 
 def _beem_sms(env: Environment) -> Options:
     return {
-        **_beem_keys(env, "SMS"),
+        **_beem_keys(env, product="sms"),
         "sender_id": env.required("BEEM_SENDER_ID", expected="a registered name such as FARAJA"),
         **_given(
             # Beem does not sign: who knows the path is believed.
@@ -211,9 +211,10 @@ def _beem_sms(env: Environment) -> Options:
     }
 
 
-def _beem_keys(env: Environment, product: str) -> Options:
+def _beem_keys(env: Environment, *, product: str) -> Options:
     """Return the product's own pair of keys, else the one that Beem gave for all."""
-    own_key, own_secret = f"BEEM_{product}_API_KEY", f"BEEM_{product}_SECRET_KEY"
+    prefix = f"BEEM_{product.upper()}"
+    own_key, own_secret = f"{prefix}_API_KEY", f"{prefix}_SECRET_KEY"
     has_own = bool(env.text(own_key)) or bool(env.text(own_secret))
     names = (own_key, own_secret) if has_own else ("BEEM_API_KEY", "BEEM_SECRET_KEY")
     expected = "the value they gave you"

@@ -97,12 +97,17 @@ class AcsAccount:
         }
 
 
-def read_refusal(status: int, *, code: str, retry_after: str | None = None) -> SendOutcome:
-    """Return what an HTTP status other than success means for a message."""
-    reason = make_reason(f"HTTP {status}", code)
+def read_refusal(
+    status: int, *, reason: str, is_azures: bool, retry_after: str | None = None
+) -> SendOutcome:
+    """Return what an HTTP status other than success means for a message.
+
+    Args:
+        is_azures: the answer has Azure's own shape, so it is not one of something between us.
+    """
     if status in _KEYS:
         return SendOutcome.retry(reason, after_seconds=WAIT_FOR_A_PERSON_SECONDS)
-    if status == HTTPStatus.TOO_MANY_REQUESTS or status in _BUSY:
+    if status == HTTPStatus.TOO_MANY_REQUESTS or (status in _BUSY and is_azures):
         return SendOutcome.retry(reason, after_seconds=read_retry_after(retry_after))
     if status == HTTPStatus.PRECONDITION_FAILED:
         # The first call under this id is longer ago than Azure remembers (five minutes): it

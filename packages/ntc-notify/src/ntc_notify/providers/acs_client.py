@@ -8,6 +8,7 @@ with the signature on them.
 from __future__ import annotations
 
 import io
+import logging
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +27,9 @@ def make_email_client(
     *, endpoint: str, access_key: str, api_version: str, timeout_seconds: float
 ) -> EmailClient:
     """Return a client whose every call is one request within the time."""
+    # One line per request, with all headers: our own client notes the call already.
+    sdk_log = logging.getLogger("azure.core.pipeline.policies.http_logging_policy")
+    sdk_log.setLevel(max(sdk_log.level, logging.WARNING))
     session = requests.Session()
     session.trust_env = False
     # Else it would ask for compressed answers, which could outgrow the limit when unpacked.

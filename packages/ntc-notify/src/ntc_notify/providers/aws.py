@@ -10,7 +10,7 @@ boto3 is imported at the first call, so that a project without AWS never loads i
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from threading import Lock
 from typing import Any
@@ -55,14 +55,15 @@ class AwsRefused(Exception):
     """
 
     def __init__(self, *, code: str, status: int, message: str) -> None:
-        super().__init__(make_reason(code or f"HTTP {status}", message))
+        # Not the message: it may repeat what was sent.
+        super().__init__(code or f"HTTP {status}")
         self.code = code
         self.status = status
+        self._message = message
 
-    @property
-    def reason(self) -> str:
-        """The error in AWS's own words, without people."""
-        return str(self)
+    def explain(self, *, hidden: Iterable[str] = ()) -> str:
+        """Return the error in AWS's own words, without people and without what is hidden."""
+        return make_reason(self, self._message, hidden=hidden)
 
     @property
     def is_passing(self) -> bool:
@@ -77,8 +78,9 @@ class AwsRefused(Exception):
 
     @property
     def is_unclear(self) -> bool:
-        """Nobody can tell whether the request was taken, such as a gateway's 504."""
-        return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR and self.code not in _BUSY
+        """Nobody can tell whether the request was taken: a gateway's 504, a redirect."""
+        is_verdict = HTTPStatus.BAD_REQUEST <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR
+        return not is_verdict and self.code not in _BUSY
 
 
 class AwsService:
@@ -123,6 +125,7 @@ class AwsService:
         *,
         paused: frozenset[str],
         about_message: frozenset[str],
+        hidden: Iterable[str],
         **parameters: Any,
     ) -> SendOutcome:
         """Make the one request that sends a message, and say what came of it.
@@ -132,6 +135,7 @@ class AwsService:
             paused: codes that mean: this account does not send until a person has acted.
             about_message: codes that mean: no account would take this message. Any other
                 refusal is one of ours, and another provider is asked.
+            hidden: what of the message no reason may repeat.
         """
         try:
             answer = self.call(operation, **parameters)
@@ -142,7 +146,8 @@ class AwsService:
         except ValueError as error:
             return SendOutcome.refused(make_reason(error))
         except AwsRefused as error:
-            return _read_refusal(error, paused=paused, about_message=about_message)
+            reason = error.explain(hidden=hidden)
+            return _read_refusal(error, reason, paused=paused, about_message=about_message)
         message_id = answer.get("MessageId")
         if not message_id:
             return SendOutcome.unknown("AWS answered without the id of the message.")
@@ -172,15 +177,15 @@ class AwsService:
             answer: Mapping[str, Any] = getattr(self._get_client(), operation)(**parameters)
         except ClientError as error:
             raise _as_refusal(error.response) from None
-        except (ResponseParserError, AttributeError, LookupError, TypeError) as error:
-            # The SDK's readers stumble over what they do not expect, each in its own way.
-            raise AnswerUnreadable("AWS answered in a shape of its own.") from error
         except ParamValidationError:
             # The SDK's text repeats the values.
             raise ValueError("The SDK finds a parameter invalid.") from None
         except BotoCoreError as error:
             # Our client carries the requests, so whatever else the SDK raises comes before.
             raise NotSent(f"The SDK made no request: {type(error).__name__}.") from None
+        except (ResponseParserError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # The SDK's readers stumble over what they do not expect, each in its own way.
+            raise AnswerUnreadable("AWS answered in a shape of its own.") from error
         return answer
 
     def _get_client(self) -> Any:
@@ -249,15 +254,15 @@ def _text(value: str | bytes) -> str:
 
 
 def _read_refusal(
-    error: AwsRefused, *, paused: frozenset[str], about_message: frozenset[str]
+    error: AwsRefused, reason: str, *, paused: frozenset[str], about_message: frozenset[str]
 ) -> SendOutcome:
     if error.code in paused or error.is_about_keys:
-        return SendOutcome.retry(error.reason, after_seconds=WAIT_FOR_A_PERSON_SECONDS)
+        return SendOutcome.retry(reason, after_seconds=WAIT_FOR_A_PERSON_SECONDS)
     if error.is_passing:
-        return SendOutcome.retry(error.reason)
+        return SendOutcome.retry(reason)
     if error.is_unclear:
-        return SendOutcome.unknown(error.reason)
-    return SendOutcome.refused(error.reason, elsewhere=error.code not in about_message)
+        return SendOutcome.unknown(reason)
+    return SendOutcome.refused(reason, elsewhere=error.code not in about_message)
 
 
 def _as_refusal(response: Mapping[str, Any]) -> AwsRefused:

@@ -4,7 +4,7 @@
 | --- | --- |
 | 202 | accepted, under our own id |
 | 409 | accepted: an earlier call under this id was |
-| 429, 500, 503 | retry, when `Retry-After` says |
+| 429, and 500 or 503 in its own words | retry, when `Retry-After` says |
 | 401, 403 | retry, in a minute |
 | 400 | refused |
 | any other 4xx | refused, another may take it |
@@ -16,7 +16,7 @@ Source: docs/providers/azure.md.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from email.utils import parseaddr
 from http import HTTPStatus
@@ -88,6 +88,7 @@ class AzureEmailProvider(EmailProvider):
         from azure.core.exceptions import HttpResponseError  # noqa: PLC0415 - an extra
 
         operation_id = str(message.provider_uid)
+        hidden = (message.subject, message.text)
         try:
             content = _write(message, sender=self._sender or message.sender)
         except ValueError as error:
@@ -96,13 +97,13 @@ class AzureEmailProvider(EmailProvider):
             poller = self._get_client().begin_send(
                 content, operation_id=operation_id, polling=False
             )
-            return _read_answer(poller.result(), operation_id)
+            return _read_answer(poller.result(), operation_id, hidden=hidden)
         except NotSent as error:
             return SendOutcome.retry(make_reason(error))
         except NoAnswer as error:
             return SendOutcome.unknown(make_reason(error))
         except HttpResponseError as error:
-            return _read_error(error, operation_id)
+            return _read_error(error, operation_id, hidden=hidden)
         except ValueError:
             return SendOutcome.unknown("Azure answered something else than JSON.")
 
@@ -183,10 +184,10 @@ def _person(text: str) -> dict[str, str]:
     return {"address": bare_address(text)} | ({"displayName": name} if name else {})
 
 
-def _read_answer(answer: Any, operation_id: str) -> SendOutcome:
+def _read_answer(answer: Any, operation_id: str, *, hidden: Iterable[str]) -> SendOutcome:
     state = _STATES.get(_status(answer))
     if state is MessageState.FAILED:
-        return SendOutcome.refused(_failure(answer))
+        return SendOutcome.refused(_failure(answer, hidden=hidden))
     if state is None:
         return SendOutcome.unknown("Azure took it and says nothing that we know.")
     return SendOutcome.accepted(provider_ref=str(answer.get("id") or operation_id))
@@ -196,19 +197,21 @@ def _status(answer: Any) -> str:
     return str(answer.get("status") or "").lower() if isinstance(answer, Mapping) else ""
 
 
-def _failure(answer: Mapping[str, Any]) -> str:
+def _failure(answer: Mapping[str, Any], *, hidden: Iterable[str] = ()) -> str:
     error = answer.get("error")
     words = (error.get("code"), error.get("message")) if isinstance(error, Mapping) else ()
-    return make_reason(answer.get("status"), *words)
+    return make_reason(answer.get("status"), *words, hidden=hidden)
 
 
-def _read_error(error: Any, operation_id: str) -> SendOutcome:
+def _read_error(error: Any, operation_id: str, *, hidden: Iterable[str]) -> SendOutcome:
     if error.status_code == HTTPStatus.CONFLICT:
         # The id is ours alone, so the earlier call under it was this message.
         return SendOutcome.accepted(provider_ref=operation_id)
-    details, response = error.error, error.response
+    status, details, response = error.status_code or 0, error.error, error.response
+    words = () if details is None else (details.code, details.message)
     return read_refusal(
-        error.status_code or 0,
-        code=make_reason(details.code, details.message) if details is not None else "",
+        status,
+        reason=make_reason(f"HTTP {status}", *words, hidden=hidden),
+        is_azures=bool(details is not None and details.code),
         retry_after=None if response is None else response.headers.get("retry-after"),
     )

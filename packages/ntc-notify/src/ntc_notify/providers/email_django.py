@@ -41,7 +41,7 @@ _DJANGO_BACKENDS = "django.core.mail.backends."
 MOST_CALLS = 16
 _slots = threading.BoundedSemaphore(MOST_CALLS)
 
-_PERMANENT = 500
+_TEMPORARY, _PERMANENT = 400, 500
 _TOO_MANY = 429
 # "5.7.1": class, subject, detail. Subject 7 is policy: about us, not about the recipient.
 _POLICY_CODE = re.compile(rb"5\.7\.\d{1,3}\b")
@@ -156,6 +156,8 @@ def _write(message: OutgoingEmail) -> EmailMultiAlternatives:
         email.attach_alternative(message.html, "text/html")
     for attachment in message.attachments:
         email.attach(attachment.filename, attachment.content, attachment.content_type)
+    # Builds all of it: what Django finds wrong is found before anything can have left.
+    email.message()
     return email
 
 
@@ -167,7 +169,7 @@ def _read_error(error: Exception) -> SendOutcome:
         codes = [code for code, _ in error.recipients.values()]
         is_final = bool(codes) and min(codes) >= _PERMANENT
         about_us = any(_POLICY_CODE.match(text) for _, text in error.recipients.values())
-        return _read_code(_PERMANENT if is_final else 0, reason, about_us=about_us)
+        return _read_code(_PERMANENT if is_final else _TEMPORARY, reason, about_us=about_us)
     if isinstance(error, smtplib.SMTPResponseException):
         text = error.smtp_error if isinstance(error.smtp_error, bytes) else b""
         about_us = isinstance(error, smtplib.SMTPSenderRefused) or bool(_POLICY_CODE.match(text))
@@ -178,14 +180,16 @@ def _read_error(error: Exception) -> SendOutcome:
 def _read_code(code: int, reason: str, *, about_us: bool) -> SendOutcome:
     if code >= _PERMANENT:
         return SendOutcome.refused(reason, elsewhere=about_us)
-    return SendOutcome.retry(reason)
+    if code >= _TEMPORARY:
+        return SendOutcome.retry(reason)
+    return SendOutcome.unknown(reason)
 
 
 def _read_status(status: object, reason: str) -> SendOutcome:
     """Return what the HTTP status means that an error of django-anymail's carries."""
     if status == _TOO_MANY:
         return SendOutcome.retry(reason)
-    if isinstance(status, int) and 400 <= status < _PERMANENT:  # noqa: PLR2004 - as HTTP says it
+    if isinstance(status, int) and _TEMPORARY <= status < _PERMANENT:
         return SendOutcome.refused(reason, elsewhere=True)
     return SendOutcome.unknown(reason)
 

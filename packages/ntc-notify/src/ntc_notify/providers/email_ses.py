@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from email.errors import MessageError
 from email.utils import parseaddr
 from typing import Any, ClassVar
@@ -115,7 +115,11 @@ class SesProvider(EmailProvider, ConfirmsSubscriptions):
         if self._configuration_set:
             parameters["ConfigurationSetName"] = self._configuration_set
         outcome = self._service.send(
-            "send_email", paused=_PAUSED, about_message=_ABOUT_MESSAGE, **parameters
+            "send_email",
+            paused=_PAUSED,
+            about_message=_ABOUT_MESSAGE,
+            hidden=(message.subject, message.text),
+            **parameters,
         )
         if _NOT_VERIFIED in outcome.reason.lower():
             # MessageRejected too says so, of a sender or, in the sandbox, of a recipient.
@@ -161,7 +165,7 @@ class SesProvider(EmailProvider, ConfirmsSubscriptions):
                 AuthenticateOnUnsubscribe="true",
             )
         except AwsRefused as error:
-            raise ValueError(error.reason) from None
+            raise ValueError(error.explain(hidden=[offer.token])) from None
         return str(answer.get("SubscriptionArn", ""))
 
 
@@ -299,8 +303,13 @@ def _receipt(
         address=parseaddr(address)[1] or address,
         reason=reason,
         suppression=suppression,
-        at=None if at is None else datetime.fromisoformat(at),
+        at=None if at is None else _read_moment(at),
     )
+
+
+def _read_moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _read_uid(mail: Mapping[str, Any]) -> UUID | None:

@@ -7,7 +7,7 @@ is a second SMS. With ours, Azure answers a repeated call as it answered the fir
 | --- | --- |
 | 202, and of this recipient `successful` | accepted |
 | 202, and of this recipient another status | as that status would mean |
-| 429, 500, 503 | retry, when `Retry-After` says |
+| 429, and 500 or 503 in its own words | retry, when `Retry-After` says |
 | 401, 403 | retry, in a minute |
 | 400 | refused |
 | silence, any other 5xx, no JSON, nothing about this recipient | unknown |
@@ -138,10 +138,13 @@ class AzureSmsProvider(SmsProvider):
         except NoAnswer as error:
             return dict.fromkeys(messages, SendOutcome.unknown(make_reason(error)))
         if answer.status != HTTPStatus.ACCEPTED:
-            return dict.fromkeys(messages, _read_refused_call(answer, size=len(messages)))
+            return dict.fromkeys(
+                messages, _read_refused_call(answer, text=text, size=len(messages))
+            )
         results = _read_results(answer)
         return {
-            number: _read_result(results.get(message.to)) for number, message in messages.items()
+            number: _read_result(results.get(message.to), text=text)
+            for number, message in messages.items()
         }
 
     def _write(self, messages: Sequence[OutgoingSms], text: str) -> bytes:
@@ -186,13 +189,18 @@ def _group(messages: Sequence[OutgoingSms]) -> list[list[int]]:
     return [numbers for _, _, numbers in groups]
 
 
-def _read_refused_call(answer: HttpAnswer, *, size: int) -> SendOutcome:
+def _read_refused_call(answer: HttpAnswer, *, text: str, size: int) -> SendOutcome:
     try:
         error = answer.json()["error"]
-        code = make_reason(error["code"], error.get("message"))
+        words = (str(error["code"]), error.get("message"))
     except (AnswerUnreadable, AttributeError, LookupError, TypeError):
-        code = ""
-    outcome = read_refusal(answer.status, code=code, retry_after=answer.headers.get("retry-after"))
+        words = ("", None)
+    outcome = read_refusal(
+        answer.status,
+        reason=make_reason(f"HTTP {answer.status}", *words, hidden=[text]),
+        is_azures=bool(words[0]),
+        retry_after=answer.headers.get("retry-after"),
+    )
     # One mistake refuses the whole call; whose it was is not said.
     innocent = size > 1 and answer.status == HTTPStatus.BAD_REQUEST
     return replace(outcome, elsewhere=True) if innocent else outcome
@@ -206,7 +214,7 @@ def _read_results(answer: HttpAnswer) -> dict[str, Mapping[str, Any]]:
         return {}
 
 
-def _read_result(result: Mapping[str, Any] | None) -> SendOutcome:
+def _read_result(result: Mapping[str, Any] | None, *, text: str) -> SendOutcome:
     if result is None:
         return SendOutcome.unknown("Azure took the call and says nothing about this number.")
     status = result.get("httpStatusCode")
@@ -214,4 +222,5 @@ def _read_result(result: Mapping[str, Any] | None) -> SendOutcome:
         return SendOutcome.accepted(provider_ref=str(result["messageId"]))
     if not isinstance(status, int) or status < HTTPStatus.BAD_REQUEST:
         return SendOutcome.unknown("Azure neither took nor refused it.")
-    return read_refusal(status, code=make_reason(result.get("errorMessage")))
+    reason = make_reason(f"HTTP {status}", result.get("errorMessage"), hidden=[text])
+    return read_refusal(status, reason=reason, is_azures=True)

@@ -94,6 +94,7 @@ class SnsProvider(SmsProvider):
             "publish",
             paused=frozenset(),
             about_message=_ABOUT_MESSAGE,
+            hidden=[message.text],
             PhoneNumber=message.to,
             Message=message.text,
             MessageAttributes=self._attributes,

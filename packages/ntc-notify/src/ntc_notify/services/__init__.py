@@ -4,11 +4,13 @@ from ntc_notify.services.bulk import BulkRecipient, BulkSummary, send_bulk
 from ntc_notify.services.chunks import deliver_chunk
 from ntc_notify.services.delivering import announce, deliver, expire_overdue
 from ntc_notify.services.purging import purge
+from ntc_notify.services.reading import mark_all_read, mark_read
 from ntc_notify.services.receipts import process_webhook_event, query_attempt, query_due
 from ntc_notify.services.sending import send
 from ntc_notify.services.suppressing import (
     lift_suppression,
     set_preference,
+    set_preferences,
     suppress_address,
     unsubscribe,
 )
@@ -21,6 +23,8 @@ __all__ = [
     "deliver_chunk",
     "expire_overdue",
     "lift_suppression",
+    "mark_all_read",
+    "mark_read",
     "process_webhook_event",
     "purge",
     "query_attempt",
@@ -28,6 +32,7 @@ __all__ = [
     "send",
     "send_bulk",
     "set_preference",
+    "set_preferences",
     "suppress_address",
     "unsubscribe",
 ]

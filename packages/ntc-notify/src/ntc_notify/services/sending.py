@@ -11,21 +11,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.utils import timezone
 from ntc_core.outbox import enqueue
-from ntc_core.phone import InvalidPhone, parse_phone
 
 from ntc_notify.conf import Kind, get_kind, notify_settings
 from ntc_notify.errors import (
     DedupeKeyReused,
     InvalidContext,
-    InvalidRecipient,
     NoReachableAddress,
     UnknownKind,
 )
 from ntc_notify.models import Message, Notification
+from ntc_notify.recipients import read_person
 from ntc_notify.registry import list_provider_names
 from ntc_notify.types import Channel, Recipient
 
@@ -177,7 +175,7 @@ def prepare_request(
         raise ValueError("send_after must be an aware datetime.")
     if language is not None and _main_language(language) is None:
         raise ValueError(f"{language[:16]!r} is not a language code such as 'sw' or 'en'.")
-    recipient = to if isinstance(to, Recipient) else _read_person(to)
+    recipient = to if isinstance(to, Recipient) else read_person(to)
     return Request(
         kind=kind,
         recipient=recipient,
@@ -252,20 +250,6 @@ def _require_facts(kind: Kind, context: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidContext(f"Context of {kind.name!r}: a text contains a NUL character.")
     facts: dict[str, Any] = json.loads(text)
     return facts
-
-
-def _read_person(person: Any) -> Recipient:
-    phone = getattr(person, "phone_e164", None) or getattr(person, "phone", None)
-    try:
-        phone_e164 = parse_phone(phone) if phone else None
-    except InvalidPhone as error:
-        raise InvalidRecipient("The person's phone number is not valid.", attr="phone") from error
-    return Recipient(
-        email=getattr(person, "email", None) or None,
-        phone_e164=phone_e164,
-        user=person if isinstance(person, get_user_model()) else None,
-        language=getattr(person, "language", None),
-    )
 
 
 def _identify(to: Any, recipient: Recipient) -> list[Any]:

@@ -12,13 +12,15 @@ from django.utils import timezone
 
 from ntc_notify.conf import Kind, get_kind
 from ntc_notify.models import Message, Preference, Suppression, hash_address
-from ntc_notify.types import Channel, Choice, Recipient, SuppressionReason
+from ntc_notify.recipients import read_addresses
+from ntc_notify.types import Channel, Choice, SuppressionReason
 from ntc_notify.unsubscribe import Unsubscription
 
 __all__ = [
     "find_refusals",
     "lift_suppression",
     "set_preference",
+    "set_preferences",
     "suppress_address",
     "unsubscribe",
 ]
@@ -127,12 +129,24 @@ def set_preference(*, user: Any, kind: str, channel: Channel, is_on: bool) -> Pr
     return preference
 
 
+def set_preferences(*, user: Any, wanted: Iterable[Mapping[str, Any]]) -> None:
+    """Write down several, all or none: `kind`, `channel` and `is_on` of each.
+
+    Raises:
+        UnknownKind: as `set_preference()`; nothing is written.
+    """
+    with transaction.atomic():
+        for each in wanted:
+            set_preference(
+                user=user,
+                kind=each["kind"],
+                channel=Channel(each["channel"]),
+                is_on=each["is_on"],
+            )
+
+
 def _take_back(user: Any, *, kind: str, channel: Channel) -> None:
-    address = Recipient(
-        email=getattr(user, "email", None) or None,
-        phone_e164=getattr(user, "phone_e164", None) or getattr(user, "phone", None) or None,
-        user=user,
-    ).find_address(channel)
+    address = read_addresses(user).find_address(channel)
     if address is None:
         return
     Suppression.objects.filter(
