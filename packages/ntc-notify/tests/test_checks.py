@@ -77,3 +77,22 @@ def test_mailbox_is_refused_in_production_only(settings):
     settings.DEBUG = True
 
     assert problems(deploy=True) == []
+
+
+def test_receipts_that_could_never_arrive_are_found(settings):
+    """Beem does not sign: its reports are taken by the path with the secret, or not at all."""
+    options = {"api_key": "k", "secret_key": "s", "sender_id": "FARAJA"}
+    settings.NTC_SMS_PROVIDERS = {"beem": options}
+    assert problems() == []
+
+    settings.NTC_SMS_PROVIDERS = {"beem": options | {"webhook_secret": "siri"}}
+    assert problems() == ["ntc_notify.E010"]
+
+    settings.NTC_WEBHOOK_PATH_SECRET = "siri"
+    assert problems() == []
+
+
+def test_options_of_beems_own_codes_are_looked_at(settings):
+    settings.NTC_BEEM_OTP = {"api_key": "k", "secret_key": "s", "app_id": 0}
+
+    assert problems() == ["ntc_notify.E009"]

@@ -1,10 +1,16 @@
-"""The pretend Beem as a process, asked by the provider and by hand."""
+"""The pretend Beem, asked by the provider and by hand."""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime, timedelta
@@ -18,9 +24,13 @@ from ntc_core.webhooks.types import WebhookRequest
 from ntc_notify.beem_otp import BeemOtp, OtpNotSent
 from ntc_notify.providers.sms_beem import BeemSmsProvider
 from ntc_notify.segments import measure_sms
+from ntc_notify.simulator.__main__ import main
 from ntc_notify.simulator.alphabet import count_segments, is_gsm
 from ntc_notify.testing import running_simulator
+from ntc_notify.testing.http_peer import free_port
 from ntc_notify.types import MessageState, Outcome, OutgoingSms
+
+from tests.simulator_here import simulator_here
 
 ASHA = "+255712345678"
 PATH_SECRET = "njia-ya-siri-7781"
@@ -28,7 +38,7 @@ PATH_SECRET = "njia-ya-siri-7781"
 
 @pytest.fixture(scope="module")
 def running():
-    with running_simulator() as simulator:
+    with simulator_here() as simulator:
         yield simulator
 
 
@@ -465,3 +475,158 @@ def test_restart_forgets_nothing(tmp_path):
         provider = make_provider(second)
         assert provider.balance().amount == 999
         assert int(provider.send(make_sms()).provider_ref) == int(reference) + 1
+
+
+@pytest.fixture
+def _own_signals():
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_own_signals")
+def test_it_prints_its_settings_serves_and_ends_by_a_signal(tmp_path, monkeypatch, capsys):
+    for name in ("BEEM_API_KEY", "BEEM_SECRET_KEY", "BEEM_SENDER_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SIMULATOR_FAULTS", '{"send": "busy"}')
+    port, seen = free_port(), []
+
+    def ask_and_end() -> None:
+        try:
+            for _ in range(200):
+                with contextlib.suppress(OSError):
+                    url = f"http://127.0.0.1:{port}"
+                    with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
+                        seen.append(json.load(answer))
+                    with urllib.request.urlopen(f"{url}/faults", timeout=5) as answer:
+                        seen.append(json.load(answer)["send"])
+                    return
+                time.sleep(0.05)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    helper = threading.Thread(target=ask_and_end)
+    helper.start()
+    state = str(tmp_path / "beem.sqlite3")
+    code = main(["--port", str(port), "--state", state, "--print-settings", "--credits", "5"])
+    helper.join(timeout=10)
+
+    assert code == 0
+    assert seen == [{"status": "ok"}, "busy"]
+    lines = capsys.readouterr().out.splitlines()
+    printed = dict(line.split("=", 1) for line in lines[:-1])
+    assert printed.keys() == {"BEEM_API_KEY", "BEEM_SECRET_KEY", "BEEM_SENDER_ID"}
+    assert all(printed.values())
+    assert lines[-1] == f"The pretend Beem listens on http://127.0.0.1:{port}/beem"
+
+
+def test_it_ends_with_who_started_it(tmp_path):
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "ntc_notify.simulator", "--port", "0"),
+            *("--state", str(tmp_path / "beem.sqlite3"), "--exit-with-parent"),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert "listens on" in process.stdout.readline()
+
+    _, _ = process.communicate(timeout=20)  # closes its standard input
+
+    assert process.returncode == 0
+
+
+def test_desk_says_what_it_wants(simulator):
+    desk = simulator.base_url.removesuffix("/beem")
+    for method, path, body, status in (
+        ("PUT", "/callbacks", {"beem": "ftp://x"}, "400"),
+        ("PUT", "/callbacks", {"beem": 7}, "400"),
+        ("PUT", "/credits", {"credits": "many"}, "400"),
+        ("PUT", "/credits", {"credits": -1}, "400"),
+        ("GET", "/nothing", None, "404"),
+        ("GET", "/beem/nothing", None, "404"),
+        ("POST", "/health", {}, "404"),
+    ):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(desk + path, data=data, method=method)
+        with pytest.raises(urllib.error.HTTPError, match=status):
+            urllib.request.urlopen(request, timeout=10)
+    request = urllib.request.Request(
+        f"{desk}/messages", headers={"Host": "beem.internal", "Origin": desk}
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert isinstance(json.load(answer), list)
+
+
+def test_body_that_is_too_large_is_not_read(simulator):
+    request = urllib.request.Request(
+        f"{simulator.base_url}/v1/send", data=b"{}", headers={"Content-Length": str(2**21)}
+    )
+    with pytest.raises(urllib.error.HTTPError, match="413"):
+        urllib.request.urlopen(request, timeout=10)
+
+
+@pytest.mark.parametrize("body", [[], "text", None])
+def test_body_that_is_no_object_is_refused(simulator, body):
+    status, answer = post(simulator, "/v1/send", body)
+
+    assert (status, answer["code"]) == (400, 113)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        ("/v1/request", {"appId": 1}, 103),
+        ("/v1/request", {"msisdn": "255712345678"}, 104),
+        ("/v1/request", {"msisdn": "0712345678", "appId": 1}, 102),
+        ("/v1/request", {"msisdn": "255712345678", "appId": "2"}, 106),
+        ("/v1/verify", {"pinId": "x"}, 111),
+        ("/v1/verify", {"pinId": "x", "pin": 481516}, 111),
+        ("/v1/verify", {"pin": "481516"}, 112),
+    ],
+)
+def test_otp_checks_for_itself(simulator, path, body, code):
+    status, answer = post(simulator, path, body)
+
+    assert (status, answer["data"]["message"]["code"]) == (403, code)
+
+
+def test_old_code_is_expired(simulator, monkeypatch):
+    monkeypatch.setattr("ntc_notify.simulator.beem.OTP_SECONDS", -1.0)
+    otp = BeemOtp(**simulator.otp_options())
+    pin_id = otp.request(ASHA)
+    [sent] = [each for each in simulator.pins() if each["pin_id"] == pin_id]
+
+    assert otp.verify(pin_id=pin_id, pin=sent["pin"]).reason == "expired"
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"senderid": "DUKA"}, 104),
+        ({"senderid": "LONGER THAN IT", "sample_content": "x"}, 121),
+        ({"senderid": "FARAJA", "sample_content": "x"}, 122),
+    ],
+)
+def test_sender_names_are_checked(simulator, body, code):
+    status, answer = post(simulator, "/public/v1/sender-names", body)
+
+    assert (status, answer["code"]) == (400, code)
+
+
+def test_messages_that_never_come_are_waited_for_in_vain(simulator, monkeypatch):
+    monkeypatch.setattr("ntc_notify.testing.running.LONGEST_WAIT_SECONDS", 0.1)
+
+    with pytest.raises(TimeoutError):
+        simulator.wait_for(lambda _: False)
+
+
+def test_report_that_nobody_takes_is_not_counted(simulator):
+    simulator.report_to(f"http://127.0.0.1:{free_port()}/")
+    reference = make_provider(simulator).send(make_sms()).provider_ref
+
+    simulator.wait_for(lambda _: of_request(simulator, reference)[0]["status"] == "DELIVERED")
+
+    assert of_request(simulator, reference)[0]["reported"] == 0

@@ -487,6 +487,13 @@ def test_report_without_its_parts_is_unreadable(provider, values):
         provider.read_receipts(json.dumps(values).encode())
 
 
+def test_report_that_two_readers_could_read_differently_is_unreadable(provider):
+    body = b'{"request_id":1,"dest_addr":"255712345678","status":"FAILED","status":"DELIVERED"}'
+
+    with pytest.raises(PayloadUnreadable):
+        provider.read_receipts(body)
+
+
 def ask(provider: BeemSmsProvider, address: str = ASHA):
     return provider.query(provider_ref="35918915", provider_uid=uuid4(), address=address)
 

@@ -120,6 +120,7 @@ def test_message_providers_take_what_the_environment_says(settings, monkeypatch,
     read = messages()
     settings.NTC_EMAIL_PROVIDERS = read["EMAIL_PROVIDERS"]
     settings.NTC_SMS_PROVIDERS = read["SMS_PROVIDERS"]
+    settings.NTC_WEBHOOK_PATH_SECRET = Environment().text("WEBHOOK_PATH_SECRET")
 
     assert check_providers() == []
     assert list(read["EMAIL_PROVIDERS"]) == ["ses", "azure"]

@@ -10,17 +10,19 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register  # n
 from django.core.exceptions import ImproperlyConfigured
 from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.utils.module_loading import import_string
+from ntc_core.conf import core_settings
 
 from ntc_notify.conf import Kind, list_kinds, notify_settings
 from ntc_notify.errors import RenderingFailed
 from ntc_notify.providers.base import LONGEST_CALL_SECONDS
 from ntc_notify.quiet_hours import read_quiet_hours
-from ntc_notify.registry import get_provider, list_provider_names
+from ntc_notify.registry import find_beem_otp, get_provider, list_provider_names
 from ntc_notify.rendering import find_templates
 from ntc_notify.template_variables import find_variables
 from ntc_notify.types import Channel
 
 __all__ = [
+    "check_beem_otp",
     "check_kinds",
     "check_no_local_provider",
     "check_providers",
@@ -44,25 +46,18 @@ def check_kinds(**_: Any) -> list[CheckMessage]:
 
 @register
 def check_providers(**_: Any) -> list[CheckMessage]:
-    """Every configured provider can be built and keeps to the longest call."""
-    problems: list[CheckMessage] = []
-    for channel, name in _configured():
-        try:
-            provider = get_provider(channel, name)
-        except _UNUSABLE as error:
-            problems.append(
-                Error(f"The {channel} provider {name!r}: {error}", id="ntc_notify.E005")
-            )
-            continue
-        if not 0 < provider.timeout_seconds <= LONGEST_CALL_SECONDS:
-            problems.append(
-                Error(
-                    f"The {channel} provider {name!r} may take {provider.timeout_seconds:g} s; "
-                    f"a call must end within {LONGEST_CALL_SECONDS:g} s.",
-                    id="ntc_notify.E006",
-                )
-            )
-    return problems
+    """Every configured provider can be built, keeps to the longest call, and is heard."""
+    return [problem for which in _configured() for problem in _check_provider(*which)]
+
+
+@register
+def check_beem_otp(**_: Any) -> list[CheckMessage]:
+    """Beem's own OTP product can be built, where it is switched on."""
+    try:
+        find_beem_otp()
+    except ImproperlyConfigured as error:
+        return [Error(str(error), id="ntc_notify.E009")]
+    return []
 
 
 @register(Tags.security, deploy=True)
@@ -80,6 +75,29 @@ def check_no_local_provider(**_: Any) -> list[CheckMessage]:
         for channel, name in _configured()
         if _is_local(channel, name)
     ]
+
+
+def _check_provider(channel: Channel, name: str) -> Iterator[CheckMessage]:
+    subject = f"The {channel} provider {name!r}"
+    try:
+        provider = get_provider(channel, name)
+    except _UNUSABLE as error:
+        yield Error(f"{subject}: {error}", id="ntc_notify.E005")
+        return
+    if not 0 < provider.timeout_seconds <= LONGEST_CALL_SECONDS:
+        yield Error(
+            f"{subject} may take {provider.timeout_seconds:g} s; a call must end within "
+            f"{LONGEST_CALL_SECONDS:g} s.",
+            id="ntc_notify.E006",
+        )
+    told = provider.capabilities
+    if told.sends_receipts and not (told.signs_receipts or core_settings.WEBHOOK_PATH_SECRET):
+        yield Error(
+            f"{subject} does not sign its receipts, so only a path with the secret takes them, "
+            "and NTC_WEBHOOK_PATH_SECRET is not set.",
+            hint="Set it to the provider's webhook_secret, or leave that one out.",
+            id="ntc_notify.E010",
+        )
 
 
 def _check_kind(kind: Kind) -> Iterator[CheckMessage]:
