@@ -146,7 +146,9 @@ def test_suppressed_and_unwilling_people_are_left_out(sms_company):
 
 def test_company_that_takes_batches_gets_batches(settings):
     company = scripted.configure(settings, "NTC_SMS_PROVIDERS", ["alpha"], batch_size=40)["alpha"]
-    company.answers = [SendOutcome.refused("no such number"), SendOutcome.retry("busy")]
+    # With a wait: without one it may be due again while the other chunks are still running.
+    busy = SendOutcome.retry("busy", after_seconds=600)
+    company.answers = [SendOutcome.refused("no such number"), busy]
 
     send(people(100))
     run_due_jobs()
