@@ -708,6 +708,46 @@ def test_payout_that_never_left_is_not_sent():
         paying(f"http://127.0.0.1:{free_port()}").start_payout(payout())
 
 
+# The whitelist.
+
+ALLOW = "POST /v1/whitelist/add-to-list"
+
+
+def test_site_is_put_on_the_whitelist(company):
+    """With the keys, as every call."""
+    company.answer(ALLOW, {"status": 200, "message": "successful"})
+
+    provider_at(company.base_url).allow_website("https://shop.example.com")
+
+    [sent] = company.calls
+    assert sent.body == {"website": "https://shop.example.com"}
+    assert sent.headers["authorization"].startswith("Basic ")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"code": 120, "message": "keys"}, 401),
+        ({"code": 105, "message": "no"}, 200),
+        ({"status": 400, "message": "no"}, 200),
+        ({"status": 200, "message": "successful"}, 500),
+        ({}, 200),
+    ],
+)
+def test_site_that_was_not_listed_is_told(body, status, company):
+    company.answer(ALLOW, body, status=status)
+
+    with pytest.raises(NoAnswer, match="did not list"):
+        provider_at(company.base_url).allow_website("https://shop.example.com")
+
+
+@pytest.mark.parametrize("website", ["", "shop.example.com", "ftp://shop.example.com", "https://"])
+def test_what_is_no_site_is_refused_without_a_call(website, company):
+    with pytest.raises(ValueError, match="sites such as"):
+        provider_at(company.base_url).allow_website(website)
+    assert company.calls == []
+
+
 # Balance.
 
 

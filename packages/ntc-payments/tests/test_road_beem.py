@@ -7,11 +7,14 @@ import time
 from typing import Any
 
 import pytest
+from ntc_core.http import NoAnswer
 from ntc_core.money import Money
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.services import bring_forward, run_due_jobs
 from ntc_core.webhooks.models import WebhookEvent
 from ntc_payments import services
+from ntc_payments.conf import provider_registry
+from ntc_payments.providers.beem import BeemProvider
 
 from tests.books import balances, breaks
 from tests.conftest import listening_simulator
@@ -171,3 +174,15 @@ def test_payout_goes_out_once(beem, user, phone, status, left):
     assert payout.status == status
     money = beem.books()["beem"]["money"].get("TZS", {"paid_out": 0})
     assert money["paid_out"] == left
+
+
+def test_site_is_taken_by_beem(beem):
+    """Its own reading of the call, with the right keys and with wrong ones."""
+    options = beem.options_of("beem")
+    provider_registry.get("beem").allow_website("https://shop.example.com")
+    stranger = BeemProvider(
+        api_key="k", secret_key="s", checkout_base_url=options["checkout_base_url"]
+    )
+
+    with pytest.raises(NoAnswer, match="120"):
+        stranger.allow_website("https://shop.example.com")

@@ -128,6 +128,40 @@ def test_control_number_is_looked_up_validated_and_paid(start, selcom):
     assert balances() == {"provider:selcom": MINOR, "sales": -MINOR}
 
 
+@pytest.fixture
+def direct(selcom, settings):
+    """Have prompts sent without an order."""
+    options = settings.NTC_PAYMENT_PROVIDERS["selcom"]
+    settings.NTC_PAYMENT_PROVIDERS = {"selcom": {**options, "direct_push": True}}
+    return selcom
+
+
+@pytest.mark.parametrize("fault", ["none", "cut_after"])
+def test_prompt_without_an_order_is_paid(start, direct, fault):
+    """By its notification, which finds it although the answer to the call was lost."""
+    direct.turn_dial(company="selcom", start=fault, times=1)
+    attempt = started(start)
+    assert attempt.status == ("pending" if fault == "none" else "unknown")
+
+    direct.approve(reference=attempt.reference)
+    hear()
+
+    assert outcome(attempt) == ("succeeded", "succeeded")
+    assert direct.books()["selcom"]["prompts"] == {attempt.reference: 1}
+    assert balances() == {"provider:selcom": MINOR, "sales": -MINOR}
+    assert breaks() == []
+
+
+def test_prompt_without_an_order_is_declined(start, direct):
+    """Nobody tells that; it is asked about."""
+    attempt = started(start)
+    direct.decline(reference=attempt.reference)
+
+    ask_at_once(attempt)
+
+    assert outcome(attempt) == ("failed", "failed")
+
+
 @pytest.mark.parametrize("amount", [14_999, 15_001])
 def test_wrong_amount_on_a_number_is_sent_back_by_selcom(start, selcom, amount):
     """We say too low or too high, and no money moves."""

@@ -352,6 +352,33 @@ class BeemProvider(PaymentProvider):
             return _refused(_PAYOUT_REFUSALS[code], f"{code} {message}")
         raise NoAnswer(f"Beem: code {code} (HTTP {answer.status}) may have paid out.")
 
+    # What the company has to know before.
+
+    def allow_website(self, website: str) -> None:
+        """Put a site on Beem's whitelist: its checkout button works on listed sites only.
+
+        Once per site and not per payment; listing it twice does no harm.
+
+        Args:
+            website: with its scheme, "https://shop.example.com".
+
+        Raises:
+            ValueError: that is not the address of a site.
+            NotSent, NoAnswer, AnswerUnreadable: as everywhere; `NoAnswer` with Beem's sentence
+                where it refuses.
+        """
+        parts = urlsplit(website)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or not website.isprintable():
+            raise ValueError(f"Beem lists sites such as https://shop.example.com, not {website!r}.")
+        answer = self._checkout.request(
+            "POST", "/v1/whitelist/add-to-list", json={"website": website}
+        )
+        body = _object(answer)
+        # Its HTTP status is repeated in the body, and errors hide behind a 200.
+        if answer.status != HTTPStatus.OK or str(body.get("status")) != "200":
+            code, message = _code(body)
+            raise NoAnswer(f"Beem did not list the site: HTTP {answer.status} {code} {message}")
+
     # The company's books.
 
     def list_balances(self) -> list[Money]:

@@ -53,6 +53,7 @@ from ntc_payments.providers.selcom.requests import (
     Fields,
     choose_rail,
     control_number,
+    direct_push_fields,
     fresh_id,
     lookup_fields,
     msisdn_of,
@@ -114,6 +115,7 @@ class SelcomProvider(PaymentProvider):
         callback_url: str = "",
         cancel_url: str = "",
         strict_webhooks: bool = False,
+        direct_push: bool = False,
         billing: Mapping[str, str] | None = None,
         total_timeout_seconds: float = 15.0,
     ) -> None:
@@ -126,11 +128,15 @@ class SelcomProvider(PaymentProvider):
         callback_url: where the result of an order is told; empty: we only poll.
         cancel_url: where a page sends a payer who gives up; empty: as one who paid.
         strict_webhooks: refuse order webhooks without a signature, instead of asking.
+        direct_push: send prompts by `wallet/pushussd`, one call without an order; its result
+            comes as a notification, so it needs `c2b_token`.
         billing: what to write where the payer's own data is missing.
         total_timeout_seconds: for one call; `start()` makes two.
         """
         if re.search(r"/v1/?$", base_url):
             raise ValueError(f"Selcom's base_url is without /v1; it is added. Got {base_url!r}.")
+        if direct_push and not c2b_token:
+            raise ValueError("Selcom tells the end of a direct_push only with a c2b_token.")
         wrong = [key for key, text in (billing or {}).items() if key not in BILLING or not text]
         if wrong:
             raise ValueError(
@@ -141,7 +147,7 @@ class SelcomProvider(PaymentProvider):
         self._vendor, self._float_vendor, self._pin = vendor, float_vendor or vendor, pin
         self._c2b_token = c2b_token
         self._callback_url, self._cancel_url = callback_url, cancel_url
-        self._strict_webhooks = strict_webhooks
+        self._strict_webhooks, self._direct_push = strict_webhooks, direct_push
         self._billing = {**BILLING, **(billing or {})}
         self._page_schemes = {"https", urlsplit(base_url).scheme}
         self._client = HttpClient(
@@ -186,6 +192,8 @@ class SelcomProvider(PaymentProvider):
                 failure_code=FailureCode.INVALID_REQUEST,
                 failure_message="Selcom sends prompts to Tanzanian numbers only.",
             )
+        if request.method is PaymentMethod.MOBILE_PUSH and self._direct_push:
+            return self._push_directly(request, msisdn)
         full = request.method is PaymentMethod.CARD
         path = "/v1/checkout/create-order" if full else "/v1/checkout/create-order-minimal"
         fields = order_fields(
@@ -209,6 +217,11 @@ class SelcomProvider(PaymentProvider):
         """Ask for the order; for a number only once somebody has paid on it."""
         if handle.method == PaymentMethod.CONTROL_NUMBER:
             return [self._query_control_number(handle)]
+        if handle.method == PaymentMethod.MOBILE_PUSH and self._direct_push:
+            pushed = self._query_direct_push(handle)
+            if pushed.claim is not Claim.NOT_FOUND:
+                return [pushed]
+            # Perhaps it went out as an order, before `direct_push` was switched on.
         reply = self._ask_order(handle.reference)
         if reply.verdict is Verdict.NOT_FOUND:
             return [Observation(reference=handle.reference, claim=Claim.NOT_FOUND)]
@@ -222,7 +235,10 @@ class SelcomProvider(PaymentProvider):
         return observations
 
     def cancel(self, handle: CallHandle) -> None:
-        """Cancel the order. One that is over, or not there, is refused, which is fine too."""
+        """Cancel the order. One that is over, or not there, is refused, which is fine too.
+
+        Nothing takes a direct push off the phone; its order is never there.
+        """
         if handle.method == PaymentMethod.CONTROL_NUMBER:
             return  # Selcom knows nothing of it; our answer to its inquiry changes.
         reply = self._call("DELETE", "/v1/checkout/cancel-order", {"order_id": handle.reference})
@@ -269,6 +285,27 @@ class SelcomProvider(PaymentProvider):
         if reply.verdict in {Verdict.DONE, Verdict.RUNNING}:
             return StartOutcome(result=StartResult.ACCEPTED)
         return refusal(reply)
+
+    def _push_directly(self, request: AttemptRequest, msisdn: str) -> StartOutcome:
+        """Send the prompt in one call. Our reference is the number that is paid on, too."""
+        fields = direct_push_fields(request, vendor=self._vendor, msisdn=msisdn)
+        reply = self._call("POST", "/v1/wallet/pushussd", fields)
+        if reply.verdict in {Verdict.DONE, Verdict.RUNNING}:
+            return StartOutcome(result=StartResult.ACCEPTED)
+        return refusal(reply)
+
+    def _query_direct_push(self, handle: CallHandle) -> Observation:
+        reply = self._call("GET", "/v1/c2b/query-status", {"transid": handle.reference})
+        claim = claim_of_query(reply)
+        if claim is Claim.SUCCESS and not _C2B_PAID.search(reply.message):
+            claim = Claim.ACCEPTED
+        # Without the amount it settles nothing: the notification does, or a person.
+        return Observation(
+            reference=handle.reference,
+            claim=claim,
+            failure_code=failure_code_of(reply) if claim is Claim.FAILURE else None,
+            failure_message=reply.message if claim is Claim.FAILURE else "",
+        )
 
     def _ask_order(self, reference: str) -> Reply:
         return self._call("GET", "/v1/checkout/order-status", {"order_id": reference})

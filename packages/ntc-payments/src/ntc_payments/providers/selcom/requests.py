@@ -30,6 +30,7 @@ __all__ = [
     "Fields",
     "choose_rail",
     "control_number",
+    "direct_push_fields",
     "fresh_id",
     "lookup_fields",
     "msisdn_of",
@@ -115,6 +116,17 @@ def order_fields(
             "billing.phone": phone,
         }
     return {key: value for key, value in fields.items() if value != ""}
+
+
+def direct_push_fields(request: AttemptRequest, *, vendor: str, msisdn: str) -> Fields:
+    """Return a prompt without an order; nobody types its number, so that is our reference."""
+    return {
+        "transid": request.reference,
+        "utilityref": request.reference,
+        "amount": shillings(request.money),
+        "vendor": vendor,
+        "msisdn": msisdn,
+    }
 
 
 def control_number(reference: str) -> str:
