@@ -258,10 +258,15 @@ def test_refund_of_a_lost_answer_is_found_among_those_of_the_order(company):
     assert (observation.reference, observation.claim) == ("RF-1", Claim.ACCEPTED)
 
 
+SAME_ORDER = f"GET /v1/orders/{BY_ORDER.parent_ref}"
+
+
 @pytest.mark.parametrize("handle", [BY_ID, BY_ORDER])
 @pytest.mark.parametrize("orders", [[], [polar_order()]])
 def test_refund_that_polar_does_not_know_is_not_found(handle, orders, company):
     company.answer(ORDERS, listed(*orders))
+    # Of a renewal the order itself would be named.
+    company.answer(SAME_ORDER, {"error": "ResourceNotFound", "detail": "No."}, status=404)
     company.answer(REFUNDS, listed())
 
     [observation] = provider_at(company.base_url).query_refund(handle)

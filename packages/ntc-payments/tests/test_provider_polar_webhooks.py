@@ -282,9 +282,16 @@ def test_unlisted_word_reaches_staff(caplog):
 
 
 @pytest.mark.parametrize(
-    "reason", ["subscription_cycle", "subscription_update", "subscription_meter_cycle", "new_word"]
+    ("reason", "renews"),
+    [
+        ("subscription_cycle", REFERENCE),
+        # What a change of the subscription costs pays for no period.
+        ("subscription_update", ""),
+        ("subscription_meter_cycle", ""),
+        ("new_word", ""),
+    ],
 )
-def test_renewal_is_new_money_without_an_attempt(reason):
+def test_renewal_is_new_money_without_an_attempt(reason, renews):
     """Its metadata are the first order's, so its reference would pay the first payment again."""
     renewal = polar_order(id="ORDER-2", billing_reason=reason, checkout_id=None)
     provider = provider_at()
@@ -292,6 +299,7 @@ def test_renewal_is_new_money_without_an_attempt(reason):
     [observation] = provider.read_webhook(event("order.paid", renewal))
 
     assert (observation.reference, observation.provider_ref) == ("", "ORDER-2")
+    assert observation.renews == renews
     assert (observation.claim, observation.money) == (
         Claim.SUCCESS,
         Money.from_major(29_500, "TZS"),

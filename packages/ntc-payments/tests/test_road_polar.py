@@ -175,3 +175,27 @@ def test_refund_whose_answer_is_lost_is_not_made_twice(paid, polar, fault):
     row = polar.books()["polar"]["money"]["TZS"]
     assert row["refunded"] == PRICE.minor
     assert balances()["provider:polar"] == row["captured"] - row["refunded"] - row["fees"]
+
+
+def test_next_period_is_charged_and_given_back(paid, polar):
+    """Polar charges by itself; its refund is asked of the renewal's order, not of the first one."""
+    first = paid.attempts.get()
+
+    polar.renew(company="polar", reference=first.reference)
+    take_webhooks(5)
+
+    renewal = Payment.objects.get(renews=paid)
+    assert (renewal.status, renewal.money, renewal.payer) == ("succeeded", PRICE, paid.payer)
+    assert polar.books()["polar"]["money"]["TZS"]["captured"] == 2 * PRICE.minor
+    assert balances()["sales"] == -2 * PRICE.minor
+    assert breaks() == []
+
+    services.refund_payment(payment=renewal, reason="other", idempotency_key="k")
+    run_everything()
+
+    refund = Refund.objects.get()
+    assert (refund.status, refund.payment) == ("succeeded", renewal)
+    assert balances()["sales"] == -PRICE.minor
+    assert polar.books()["polar"]["money"]["TZS"]["refunded"] == PRICE.minor
+    first.refresh_from_db()
+    assert first.refunded_minor == 0

@@ -11,6 +11,7 @@ __all__ = [
     "announce_payout",
     "announce_refund",
     "cancel_attempt",
+    "check_disputes",
     "poll_attempt",
     "poll_due",
     "poll_payout",
@@ -50,6 +51,18 @@ def cancel_attempt(attempt_id: int) -> None:
     wait_seconds = services.cancel_attempt(attempt_id=attempt_id)
     if wait_seconds is not None:
         raise RetryLater("its call is still out", delay_seconds=wait_seconds)
+
+
+@job(
+    "ntc_payments.check_disputes",
+    atomic=False,
+    lease_seconds=600,
+    every_seconds=6 * 3600,
+    queue="companies",
+)
+def check_disputes() -> None:
+    """Ask companies what payers complain about at their banks."""
+    services.check_disputes()
 
 
 @job("ntc_payments.process_webhook_event")

@@ -21,6 +21,8 @@ __all__ = [
     "CallHandle",
     "Capabilities",
     "Claim",
+    "Dispute",
+    "DisputeState",
     "DuplicatePolicy",
     "FailureCode",
     "Inquiry",
@@ -202,7 +204,7 @@ class Capabilities:
             suffix, and `open_webhook()` refuses what only a proof could tell.
         payout_methods: where it can pay out to; empty: nowhere.
         payout_limits: currency -> limit of one payout.
-        has_balance, has_statement: it tells them by API.
+        has_balance, has_statement, has_disputes: it tells them by API.
     """
 
     methods: tuple[PaymentMethod, ...]
@@ -221,6 +223,7 @@ class Capabilities:
     payout_limits: Mapping[str, Limit] = field(default_factory=dict)
     has_balance: bool = False
     has_statement: bool = False
+    has_disputes: bool = False
 
     def refusal(self, *, method: PaymentMethod, money: Money) -> tuple[str, str] | None:
         """Return (input field at fault, sentence) if this payment cannot be made, else None."""
@@ -418,6 +421,8 @@ class Observation:
             about the same money: another one after a success is a second charge. Empty
             where an answer has only an id of itself.
         payer_code: what the payer types, where the answer to the start that named it was lost.
+        renews: our reference of the payment that began a subscription, where this is money
+            for a later period of it, under the company's own id alone.
         occurred_at: the company's clock; stored, decides nothing.
         failure_message: the company's own text, for staff.
     """
@@ -429,6 +434,7 @@ class Observation:
     fee: Money | None = None
     provider_ref: str = ""
     payer_code: str = ""
+    renews: str = ""
     trust: Trust = Trust.STRONG
     failure_code: FailureCode | None = None
     failure_message: str = ""
@@ -438,6 +444,38 @@ class Observation:
         _require_storable(self.reference)
         _require_storable(self.provider_ref)
         _require_storable(self.payer_code)
+        _require_storable(self.renews)
+
+
+class DisputeState(StrEnum):
+    """How far a payer's complaint to the bank has come."""
+
+    OPEN = "open"
+    #: The payer has the money back.
+    LOST = "lost"
+    WON = "won"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dispute:
+    """A payer's complaint to the bank about a charge.
+
+    Attributes:
+        dispute_ref: the company's own id of the dispute.
+        reference, provider_ref: of the charge, as in an `Observation`.
+        money: what is disputed, and goes back if it is lost.
+    """
+
+    dispute_ref: str
+    state: DisputeState
+    money: Money
+    reference: str = ""
+    provider_ref: str = ""
+
+    def __post_init__(self) -> None:
+        _require_storable(self.dispute_ref)
+        _require_storable(self.reference)
+        _require_storable(self.provider_ref)
 
 
 class InquiryVerdict(StrEnum):

@@ -67,6 +67,7 @@ class PaymentAdmin(ReadOnlyRows, BaseAdmin):
         "method",
         "status",
         "purpose",
+        "renews",
         "description",
         "masked_phone",
         "return_host",

@@ -56,6 +56,15 @@ class Payment(BaseModel):
     idempotency_key = models.CharField(max_length=LONGEST_TEXT)
     #: SHA-256 of what was asked for under that key.
     fingerprint = models.CharField(max_length=64, editable=False)
+    #: The payment that began a subscription, where the company took this one for a later period.
+    renews = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="renewals",
+    )
     metadata = models.JSONField(default=dict, blank=True, encoder=DjangoJSONEncoder)
     expires_at = models.DateTimeField()
     succeeded_at = models.DateTimeField(null=True, blank=True)

@@ -97,6 +97,7 @@ class Break(BaseModel):
         UNDECIDED = "undecided", "Nobody can tell what became of it"
         UNMATCHED = "unmatched", "Money moved for which we have no row"
         REVERSED = "reversed", "The company took the money back"
+        DISPUTED = "disputed", "The payer disputes the charge at the bank"
         REFUND_FAILED = "refund_failed", "The money could not be given back"
         MISSING_AT_PROVIDER = "missing_at_provider", "We booked it, the statement has no line"
         MISSING_HERE = "missing_here", "The statement has a line, we booked nothing"

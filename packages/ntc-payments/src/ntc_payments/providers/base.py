@@ -23,6 +23,7 @@ from ntc_payments.types import (
     AttemptRequest,
     CallHandle,
     Capabilities,
+    Dispute,
     Inquiry,
     InquiryReply,
     Observation,
@@ -155,6 +156,10 @@ class PaymentProvider(ABC):
     ) -> Sequence[StatementEntry]:
         """Return the company's lines of those days (Africa/Dar_es_Salaam), both included."""
         self._cannot("send a statement")
+
+    def list_disputes(self) -> list[Dispute]:
+        """Return what payers have complained about at their banks, the settled ones too."""
+        self._cannot("tell disputes")
 
     def _cannot(self, what: str) -> Never:
         raise NotImplementedError(f"{self.name} cannot {what}; its capabilities say so.")

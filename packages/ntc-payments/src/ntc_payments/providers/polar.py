@@ -38,6 +38,8 @@ from ntc_payments.types import (
     CallHandle,
     Capabilities,
     Claim,
+    Dispute,
+    DisputeState,
     FailureCode,
     Limit,
     Observation,
@@ -92,6 +94,15 @@ _REFUND_CLAIMS: Mapping[str, tuple[Claim, FailureCode | None]] = {
     "failed": (Claim.FAILURE, FailureCode.OTHER),
     "canceled": (Claim.FAILURE, FailureCode.CANCELED),
 }
+_DISPUTE_STATES: Mapping[str, DisputeState] = {
+    "early_warning": DisputeState.OPEN,
+    "needs_response": DisputeState.OPEN,
+    "under_review": DisputeState.OPEN,
+    "won": DisputeState.WON,
+    "lost": DisputeState.LOST,
+    # Polar has given the money back before the bank was asked to.
+    "prevented": DisputeState.LOST,
+}
 _SUBSCRIPTION_STATES: Mapping[str, str] = {
     "trialing": "active",
     "active": "active",
@@ -103,6 +114,7 @@ _SUBSCRIPTION_STATES: Mapping[str, str] = {
     "paused": "paused",
 }
 # Any other billing reason is a renewal or a change: new money, not the attempt's.
+_RENEWAL = "subscription_cycle"
 _FIRST_ORDERS = frozenset({"purchase", "subscription_create"})
 _ORDER_EVENTS = frozenset({"order.created", "order.updated", "order.paid", "order.refunded"})
 _CHECKOUT_EVENTS = frozenset({"checkout.created", "checkout.updated", "checkout.expired"})
@@ -164,6 +176,7 @@ class PolarProvider(PaymentProvider):
             "UGX": Limit(minimum=Money.from_major(2_000, "UGX")),
         },
         can_refund=True,
+        has_disputes=True,
     )
 
     def __init__(
@@ -359,17 +372,36 @@ class PolarProvider(PaymentProvider):
         ]
 
     def _find_order(self, checkout_id: str, reference: str = "") -> dict[str, Any] | None:
-        """Return the first order of a checkout that was paid, or None."""
+        """Return the first order of a checkout that was paid, or None.
+
+        Args:
+            checkout_id: or the order's own id, where the order is a renewal.
+        """
         filters = (
             {"checkout_id": checkout_id} if checkout_id else {"metadata[reference]": reference}
         )
         orders = self._list("/v1/orders/", filters)
         paid = [order for order in orders if _is_first(order) and order.get("paid") is True]
-        return paid[0] if paid else None
+        if paid or not checkout_id:
+            return paid[0] if paid else None
+        order = self._fetch(f"/v1/orders/{quote(checkout_id, safe='')}")
+        return order if order is not None and order.get("paid") is True else None
 
     def _refunds_of(self, order: Mapping[str, Any], reference: str) -> list[dict[str, Any]]:
         refunds = self._list("/v1/refunds/", {"order_id": _text(order, "id")})
         return [refund for refund in refunds if _reference(refund) == reference]
+
+    # What payers complain about.
+
+    def list_disputes(self) -> list[Dispute]:
+        """Return all disputes with the charges they are about. No webhook tells of them."""
+        disputes = []
+        for row in self._list("/v1/disputes/", {}):
+            order = self._fetch(f"/v1/orders/{quote(_text(row, 'order_id'), safe='')}")
+            if order is None:
+                raise AnswerUnreadable("Polar: a dispute about an order that it does not know.")
+            disputes.append(_read_dispute(row, order))
+        return disputes
 
     # Subscriptions and customers.
 
@@ -591,14 +623,23 @@ def _is_first(order: Mapping[str, Any]) -> bool:
 def _read_order(order: Mapping[str, Any], *, kind: str, at: datetime | None) -> list[Observation]:
     if _is_first(order) and _reference(order):
         return [_observe_order(order, at=at)]
-    # A renewal, or a sale that we did not start: money without an attempt, told once. Its
-    # metadata come from the first order, so their reference means another payment.
+    # A renewal, a change of a subscription, or a sale that we did not start, told once. The
+    # metadata come from the first order, so their reference means another payment. What a
+    # change cost is for a person: it buys no period.
     if kind != "order.paid" or order.get("paid") is not True:
         return []
     provider_ref = (_is_first(order) and _text_or_empty(order, "checkout_id")) or _text(order, "id")
     money = _money(order, "total_amount")
     return [
-        _observe(reference="", claim=Claim.SUCCESS, money=money, provider_ref=provider_ref, at=at)
+        _observe(
+            reference="",
+            claim=Claim.SUCCESS,
+            money=money,
+            fee=_fee(order),
+            provider_ref=provider_ref,
+            renews=_reference(order) if order.get("billing_reason") == _RENEWAL else "",
+            at=at,
+        )
     ]
 
 
@@ -654,6 +695,24 @@ def _read_refund(refund: Mapping[str, Any], *, at: datetime | None) -> list[Obse
     if not observation.reference and observation.claim is Claim.ACCEPTED:
         return []
     return [observation]
+
+
+def _read_dispute(row: Mapping[str, Any], order: Mapping[str, Any]) -> Dispute:
+    status = _text(row, "status")
+    if status not in _DISPUTE_STATES:
+        extra = {"provider": PolarProvider.name, "status": status[:50]}
+        log.error("payment.status_unknown", extra=extra)
+    is_first = _is_first(order)
+    try:
+        return Dispute(
+            dispute_ref=_text(row, "id"),
+            state=_DISPUTE_STATES.get(status, DisputeState.OPEN),
+            money=_money(row, "amount", "tax_amount"),
+            reference=_reference(order) if is_first else "",
+            provider_ref=(is_first and _text_or_empty(order, "checkout_id")) or _text(order, "id"),
+        )
+    except ValueError as error:
+        raise AnswerUnreadable(f"Polar: {error}") from error
 
 
 def _observe_refund(refund: Mapping[str, Any], *, at: datetime | None = None) -> Observation:

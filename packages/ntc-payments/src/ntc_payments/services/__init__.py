@@ -4,11 +4,13 @@ The road of a payment: `starting` writes it, `sending` calls the company once, `
 applies whatever any source says, `settling` does what its money means and `booking` its books,
 `polling` asks when nobody speaks, `ending` stops waiting, `consequences` tells the project.
 `moves` is the one place where a status changes; `subjects` says who applies an observation
-about what. `refunding` gives money back and `paying_out` pays it out, both by the machine of
-`money_out`; `statements` and `closing` compare and add up.
+about what, and `renewing` makes the payment of a subscription's later period; `disputes` asks
+what payers complain about at their banks. `refunding` gives money back and `paying_out` pays it
+out, both by the machine of `money_out`; `statements` and `closing` compare and add up.
 """
 
 from ntc_payments.services.consequences import announce, announce_payout, announce_refund
+from ntc_payments.services.disputes import check_disputes
 from ntc_payments.services.ending import cancel_attempt, cancel_payment, expire_payment
 from ntc_payments.services.inbox import process_webhook_event
 from ntc_payments.services.inquiries import answer_inquiry
@@ -41,6 +43,7 @@ __all__ = [
     "apply_observation",
     "cancel_attempt",
     "cancel_payment",
+    "check_disputes",
     "create_payout",
     "expire_payment",
     "poll_attempt",

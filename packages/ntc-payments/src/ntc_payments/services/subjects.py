@@ -13,6 +13,7 @@ from ntc_payments.selectors import find_attempt
 from ntc_payments.services.observing import apply_observation
 from ntc_payments.services.paying_out import PAYOUT_CALLS
 from ntc_payments.services.refunding import REFUND_CALLS
+from ntc_payments.services.renewing import add_renewal
 from ntc_payments.types import Observation, Source, Subject
 
 __all__ = ["Known", "apply_known", "find_known"]
@@ -39,6 +40,7 @@ def _find_attempt(provider: str, observation: Observation) -> Known | None:
         reference=observation.reference,
         provider_ref=observation.provider_ref,
     )
+    attempt = attempt or add_renewal(provider=provider, observation=observation)
     if attempt is None:
         return None
     return Known(observation=observation, pk=attempt.pk, payment_id=attempt.payment_id)
@@ -92,7 +94,7 @@ _SUBJECTS: Mapping[Subject, tuple[_Find, _Apply]] = {
 
 
 def find_known(*, provider: str, observation: Observation) -> Known | None:
-    """Return the row that the company speaks of, or None."""
+    """Return the row that the company speaks of, or None. A renewal's is made here."""
     entry = _SUBJECTS.get(observation.subject)
     return entry[0](provider, observation) if entry else None
 

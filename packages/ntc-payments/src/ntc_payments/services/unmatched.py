@@ -22,11 +22,15 @@ def put_into_suspense(*, provider: str, observation: Observation) -> None:
     money = observation.money
     if key is None or money is None:
         return
+    what = "came under a reference that is none of ours"
+    if observation.renews:
+        what = f"came for a later period of {observation.renews}, which had another price or is not"
+        what += " paid here"
     found = open_break(
         kind=Break.Kind.UNMATCHED,
         dedupe_key=key,
         provider=provider,
-        detail=f"{money} came under a reference that is none of ours. It is in suspense.",
+        detail=f"{money} {what}. It is in suspense.",
         money=money,
     )
     book(

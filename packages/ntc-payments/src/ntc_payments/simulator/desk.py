@@ -34,6 +34,8 @@ class Desk:
             Route("GET", r"/phone/prompts", "other", self.list_prompts),
             Route("POST", prompt, "other", self.answer_prompt),
             Route("POST", r"/phone/pay", "other", self.pay_bill),
+            Route("POST", r"/phone/renew", "other", self.renew),
+            Route("POST", r"/phone/dispute", "other", self.dispute),
             Route("GET", page, "other", self.show_page),
             Route("POST", f"{page}/(?P<answer>approve|decline)", "other", self.answer_page),
             Route("GET", r"/faults", "other", self.read_faults),
@@ -75,6 +77,32 @@ class Desk:
         if paid is None:
             raise _refusal(HTTPStatus.NOT_FOUND, "not_found", "Nobody can be paid on that number.")
         return Answer(body=_prompt(paid))
+
+    def renew(self, request: Request) -> Answer:
+        """Charge the next period of what was bought: `{"company", "reference"}`."""
+        values = _object(request)
+        renewed = self._company(values).renew(self._bought(values))
+        if renewed is None:
+            raise _refusal(HTTPStatus.CONFLICT, "not_renewable", "It has no next period.")
+        return Answer(body=_prompt(renewed))
+
+    def dispute(self, request: Request) -> Answer:
+        """Complain to the bank: `{"company", "reference", "status"}`, in the company's words."""
+        values = _object(request)
+        status = str(values.get("status", ""))
+        if not self._company(values).dispute(self._bought(values), status):
+            raise _refusal(HTTPStatus.CONFLICT, "not_disputable", "It cannot be disputed so.")
+        return Answer(body={})
+
+    def _bought(self, values: Mapping[str, Any]) -> Movement:
+        found = self._world.store.find(
+            company=self._company(values).name,
+            kind="collection",
+            reference=str(values.get("reference", "")),
+        )
+        if found is None:
+            raise _refusal(HTTPStatus.NOT_FOUND, "not_found", "There is no such payment.")
+        return found
 
     def show_page(self, request: Request, *, uid: str) -> Answer:
         """The hosted page of a checkout."""

@@ -83,6 +83,17 @@ class RunningSimulator:
         """Say no."""
         return self._answer(reference, "decline")
 
+    def renew(self, *, company: str, reference: str) -> dict[str, Any]:
+        """Let the company charge the next period of a subscription that was paid."""
+        body = {"company": company, "reference": reference}
+        prompt: dict[str, Any] = self._call("POST", "/phone/renew", body)
+        return prompt
+
+    def dispute(self, *, company: str, reference: str, status: str) -> None:
+        """Let the payer complain to the bank, or the bank decide; in the company's words."""
+        body = {"company": company, "reference": reference, "status": status}
+        self._call("POST", "/phone/dispute", body)
+
     def turn_dial(self, **faults: Any) -> None:
         """Set the faults; what is left out is off. See docs/providers/simulator.md.
 

@@ -96,6 +96,16 @@ class Company(ABC):
         del number, amount_minor
         return None
 
+    def renew(self, movement: Movement) -> Movement | None:
+        """Charge a subscription's next period; None: it was not paid, or has no periods."""
+        del movement
+        return None
+
+    def dispute(self, movement: Movement, status: str) -> bool:
+        """Let the payer complain to the bank, or the bank decide; False: that is not played."""
+        del movement, status
+        return False
+
     def _end(self, movement: Movement, status: str, **changes: Any) -> Movement | None:
         return self.store.change(movement.uid, status=status, is_shown=0, tell=self.tell, **changes)
 

@@ -22,6 +22,9 @@ __all__ = ["Polar"]
 _VERSIONS = ("2026-04", API_VERSION, "2027-01")
 _DAY_SECONDS = 24 * 3600.0
 _FEE_PERCENT = 4
+_DISPUTE_STATUSES = frozenset(
+    {"early_warning", "needs_response", "under_review", "won", "lost", "prevented"}
+)
 _REASONS = "duplicate|fraudulent|customer_request|service_disruption|satisfaction_guarantee|other"
 
 Handler = Callable[..., Answer]
@@ -54,6 +57,7 @@ class Polar(People):
             ("/v1/orders/(?P<uid>[^/]+)", "query", self.read_order),
             ("/v1/payments/", "query", self.list_payments),
             ("/v1/refunds/", "query", self.list_refunds),
+            ("/v1/disputes/", "query", self.list_disputes),
             ("/v1/subscriptions/(?P<uid>[^/]+)", "query", self.read_subscription),
             ("/v1/customers/", "query", self.list_customers),
             ("/v1/customers/external/(?P<uid>[^/]+)", "query", self.read_external),
@@ -227,6 +231,16 @@ class Polar(People):
         rows = map(shapes.refund_row, self._movements("refund"))
         return shapes.listed(_filtered(rows, query), query)
 
+    def list_disputes(self, query: Mapping[str, str]) -> Answer:
+        """Disputes, by filter."""
+        rows = reversed(self._kept("disputes").values())
+        found = [
+            row
+            for row in rows
+            if all(row[name] == query[name] for name in ("order_id", "status") if name in query)
+        ]
+        return shapes.listed(found, query)
+
     def _order(self, movement: Movement) -> dict[str, Any]:
         return shapes.order_row(
             movement,
@@ -257,6 +271,42 @@ class Polar(People):
         details = {"payments": payments}
         return self.store.change(movement.uid, status="PENDING", details=details, tell=self.tell)
 
+    def renew(self, movement: Movement) -> Movement | None:
+        """Charge the next month, with the metadata of the first one."""
+        with self.lock:
+            if movement.status != "PAID" or "billing_reason" in movement.details:
+                return None
+            uid = str(uuid.uuid4())
+            period = replace(
+                movement,
+                uid=uid,
+                reference=uid,
+                company_ref=str(uuid.uuid4()),
+                status="PENDING",
+                fee_minor=0,
+                is_shown=False,
+                prompts=0,
+                created_at=time.time(),
+                expires_at=0.0,
+                updated_at=0.0,
+                details={
+                    **movement.details,
+                    "billing_reason": "subscription_cycle",
+                    "payments": [],
+                },
+            )
+            return self.pay(self.store.add(period))
+
+    def dispute(self, movement: Movement, status: str) -> bool:
+        if movement.status != "PAID" or status not in _DISPUTE_STATUSES:
+            return False
+        with self.lock:
+            rows = self._kept("disputes").values()
+            known = [row["id"] for row in rows if row["order_id"] == movement.company_ref]
+            uid = known[0] if known else str(uuid.uuid4())
+            self._keep("disputes", shapes.dispute_row(movement, status, uid=uid))
+        return True
+
     def tell(self, movement: Movement) -> Sequence[Draft]:
         if movement.kind == "refund":
             order = self._order(
@@ -271,6 +321,8 @@ class Polar(People):
             events = [(f"checkout.{name}", session)]
             if movement.status == "PAID":
                 order = self._order(movement)
+                is_renewal = "billing_reason" in movement.details
+                events = [] if is_renewal else events
                 events = [("order.created", order), ("order.paid", order), *events]
         return [draft for event, data in events for draft in self.draft(event, data)]
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import re
+import time
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -245,12 +246,31 @@ def order_row(movement: Movement, refunds: Iterable[Movement]) -> dict[str, Any]
         "refunded_tax_amount": refunded_tax,
         "refundable_amount": left,
         "refundable_tax_amount": price["tax_amount"] - refunded_tax,
-        "billing_reason": "purchase",
-        "checkout_id": movement.uid,
+        "billing_reason": movement.details.get("billing_reason", "purchase"),
+        "checkout_id": None if "billing_reason" in movement.details else movement.uid,
         "customer": movement.details["customer"],
         "items": [],
         "platform_fee_amount": movement.fee_minor,
         "platform_fee_currency": price["currency"],
+    }
+
+
+def dispute_row(movement: Movement, status: str, *, uid: str) -> dict[str, Any]:
+    """Return a dispute about all of an order; its amount is without the tax."""
+    now = iso(time.time())
+    return {
+        "id": uid,
+        "created_at": now,
+        "modified_at": now,
+        "status": status,
+        "resolved": status in {"won", "lost"},
+        "closed": status in {"won", "lost", "prevented"},
+        "amount": movement.details["net"],
+        "tax_amount": movement.details["tax"],
+        "currency": movement.currency.lower(),
+        "order_id": movement.company_ref,
+        "payment_id": movement.details["payments"][-1]["id"],
+        "case_id": None,
     }
 
 
