@@ -9,14 +9,14 @@ from django.utils import timezone
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.services import enqueue_recurring, run_due_jobs
 from ntc_payments import services
-from ntc_payments.models import Break, Payment, PaymentAttempt, PaymentEvent
+from ntc_payments.models import Break, LedgerTransaction, Payment, PaymentAttempt, PaymentEvent
 from ntc_payments.services.schedule import (
     DEAD_OFFSETS_SECONDS,
     LIVE_OFFSETS_SECONDS,
     ask_soon_at,
     next_poll_at,
 )
-from ntc_payments.types import AttemptStatus
+from ntc_payments.types import AttemptStatus, Claim, Observation, Source
 
 pytestmark = pytest.mark.django_db
 
@@ -45,22 +45,25 @@ def age(attempt: PaymentAttempt, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "offsets"),
+    ("status", "watched", "offsets"),
     [
-        (AttemptStatus.PENDING, LIVE_OFFSETS_SECONDS),
-        (AttemptStatus.UNKNOWN, LIVE_OFFSETS_SECONDS),
-        (AttemptStatus.FAILED, DEAD_OFFSETS_SECONDS),
-        (AttemptStatus.EXPIRED, DEAD_OFFSETS_SECONDS),
-        (AttemptStatus.REJECTED, ()),
-        (AttemptStatus.SUCCEEDED, ()),
+        (AttemptStatus.PENDING, {}, LIVE_OFFSETS_SECONDS),
+        (AttemptStatus.UNKNOWN, {}, LIVE_OFFSETS_SECONDS),
+        (AttemptStatus.FAILED, {}, DEAD_OFFSETS_SECONDS),
+        (AttemptStatus.EXPIRED, {}, DEAD_OFFSETS_SECONDS),
+        (AttemptStatus.REJECTED, {}, ()),
+        (AttemptStatus.SUCCEEDED, {}, ()),
+        (AttemptStatus.SUCCEEDED, {"watch_seconds": 3 * 24 * 3600}, DEAD_OFFSETS_SECONDS),
+        (AttemptStatus.SUCCEEDED, {"watch_seconds": 24 * 3600}, DEAD_OFFSETS_SECONDS[:3]),
+        (AttemptStatus.REVERSED, {"watch_seconds": 3 * 24 * 3600}, ()),
     ],
 )
-def test_schedule_is_walked_once_and_ends(status, offsets):
+def test_schedule_is_walked_once_and_ends(status, watched, offsets):
     """Each step within 20 % of its time, none twice, none after 72 hours."""
     sent_at = now = timezone.now()
     seen = []
 
-    while (moment := next_poll_at(status, sent_at=sent_at, now=now)) is not None:
+    while (moment := next_poll_at(status, sent_at=sent_at, now=now, **watched)) is not None:
         now = moment
         seen.append((moment - sent_at).total_seconds())
 
@@ -86,7 +89,7 @@ def test_poll_settles_what_no_webhook_told(on_the_phone, simulator):
 def test_attempt_that_stays_undecided_is_left_to_a_person(start, settings):
     """After the last query, three days and a jitter later, the sweep opens one break."""
     settings.NTC_PAYMENT_PROVIDERS = {"told": {"class": "tests.companies.TellingProvider"}}
-    attempt = start(method="control_number").attempts.get()
+    attempt = start(method="hosted_checkout").attempts.get()
     run_due_jobs()
     Payment.objects.update(expires_at=timezone.now())
     age(attempt, 86 * 3600)
@@ -102,6 +105,62 @@ def test_attempt_that_stays_undecided_is_left_to_a_person(start, settings):
     found = Break.objects.get()
     assert (attempt.status, attempt.next_poll_at) == ("pending", None)
     assert (found.kind, found.state, found.attempt) == ("undecided", "open", attempt)
+
+
+@pytest.fixture
+def numbered(start, settings):
+    """Return an attempt whose number was given out so long ago that nobody will pay on it."""
+    settings.NTC_PAYMENT_PROVIDERS = {"told": {"class": "tests.companies.TellingProvider"}}
+    attempt = start(method="control_number").attempts.get()
+    run_due_jobs()
+    Payment.objects.update(expires_at=timezone.now())
+    age(attempt, 87 * 3600)
+    return attempt
+
+
+def test_number_that_nobody_paid_on_ends_quietly(numbered):
+    """Expired, once, and told to nobody as a question: many numbers are given out."""
+    for _ in range(5):
+        services.poll_due()
+        run_due_jobs()
+
+    numbered.refresh_from_db()
+    assert (numbered.status, numbered.failure_code) == ("expired", "not_received")
+    assert (numbered.payment.status, numbered.next_poll_at) == ("expired", None)
+    assert not Break.objects.exists()
+    # After the payment, which is announced as expired and not as failed.
+    ends = numbered.payment.events.filter(to_status="expired")
+    assert list(ends.values_list("kind", "claim")) == [("payment", ""), ("observation", "lapsed")]
+
+
+def test_money_on_a_number_that_had_ended_is_late_money(numbered):
+    """Told by a webhook; nobody had said "no", so there is nothing to confirm."""
+    for _ in range(5):
+        services.poll_due()
+        run_due_jobs()
+
+    services.apply_observation(
+        attempt_id=numbered.pk,
+        observation=Observation(
+            reference=numbered.reference, claim=Claim.SUCCESS, money=numbered.money
+        ),
+        source=Source.WEBHOOK,
+    )
+
+    numbered.refresh_from_db()
+    assert (numbered.status, numbered.payment.status) == ("succeeded", "succeeded")
+    kinds = set(LedgerTransaction.objects.values_list("kind", flat=True))
+    assert "late_capture" in kinds
+
+
+def test_number_that_may_not_be_there_is_a_question(numbered):
+    """The call for it got no answer that anybody could read."""
+    PaymentAttempt.objects.update(status="unknown")
+
+    for _ in range(3):
+        services.poll_due()
+
+    assert Break.objects.get().kind == "undecided"
 
 
 def test_answer_after_all_closes_the_break(on_the_phone, simulator):
@@ -126,7 +185,7 @@ def test_company_that_cannot_be_asked_never_is(start, settings, status):
     settings.NTC_PAYMENT_PROVIDERS = {
         "told": {"class": "tests.companies.TellingProvider", "can_query": False}
     }
-    payment = start(method="control_number")
+    payment = start(method="hosted_checkout")
     run_due_jobs()
     attempt = payment.attempts.get()
     assert (attempt.status, attempt.next_poll_at) == ("pending", None)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from ntc_core.money import Money
 from ntc_core.outbox.services import run_due_jobs
 from ntc_core.testing.plugin import make_user
@@ -247,3 +249,44 @@ def test_payout_that_comes_back(clickpesa):
     assert "payouts" not in balances()
     # The fee does not come back by itself: a person looks at it.
     assert breaks() == [("reversed", "open")]
+
+
+def test_payout_that_comes_back_without_a_word_is_found(clickpesa):
+    """Its webhook is lost: for three days a payout that was paid is asked about all the same."""
+    clickpesa.options_of("clickpesa", callback_url="http://127.0.0.1:9/nobody")
+    payout = pay_out(phone="0754000008")
+    ask_now(payout)
+    assert payout.status == "succeeded"
+    assert payout.next_poll_at is not None
+
+    later(payout, hours=2)
+    payout.refresh_from_db()
+
+    assert payout.status == "reversed"
+    assert payout.next_poll_at is None
+    assert breaks() == [("reversed", "open")]
+
+
+def test_payout_is_asked_about_for_three_days_and_no_longer(clickpesa):
+    """A few times: there is a cap on the calls of a day."""
+    payout = pay_out()
+    ask_now(payout)
+    assert payout.status == "succeeded"
+    begun = payout.polls
+
+    for hours in (2, 8, 30, 90, 200):
+        later(payout, hours=hours)
+        payout.refresh_from_db()
+
+    assert payout.polls - begun == 4
+    assert (payout.status, payout.next_poll_at) == ("succeeded", None)
+    assert breaks() == []
+
+
+def later(payout: Any, *, hours: float) -> None:
+    """Let so much time have passed since the call, and the sweep come."""
+    sent_at = timezone.now() - timedelta(hours=hours)
+    due = {"next_poll_at": timezone.now() - timedelta(seconds=1)} if payout.next_poll_at else {}
+    Payout.objects.filter(pk=payout.pk).update(sent_at=sent_at, **due)
+    services.poll_due()
+    run_due_jobs()

@@ -151,6 +151,114 @@ def test_part_that_goes_back_after_a_success_is_a_break(pending):
     assert breaks() == [("reversed", "open")]
 
 
+def test_part_that_is_gone_cannot_be_given_back(pending, simulator):
+    """Counted once, however often it is told; another part is another fact."""
+    payment = pending()
+    attempt = payment.attempts.get()
+    observe(attempt, Claim.SUCCESS, provider_ref="T1")
+
+    for minor in (100, 100, 250, 100):
+        observe(attempt, Claim.REVERSED, money=Money(minor, "TZS"), provider_ref="T1")
+
+    attempt.refresh_from_db()
+    assert attempt.captured_minor == MINOR - 350
+    with pytest.raises(InvalidInput, match="At most"):
+        services.refund_payment(
+            payment=payment, money=PRICE, reason="x", idempotency_key="all", route="manual"
+        )
+    refund = services.refund_payment(
+        payment=payment, reason="x", idempotency_key="rest", route="manual"
+    )
+    assert refund.money == Money(MINOR - 350, "TZS")
+
+
+def test_part_in_another_currency_is_for_a_person_only(pending):
+    attempt = pending().attempts.get()
+    observe(attempt, Claim.SUCCESS, provider_ref="T1")
+
+    observe(attempt, Claim.REVERSED, money=Money(100, "USD"), provider_ref="T1")
+
+    attempt.refresh_from_db()
+    assert attempt.captured_minor == MINOR
+
+
+@pytest.mark.parametrize("money", [PRICE, None])
+def test_all_that_goes_back_after_a_part_is_only_the_rest(pending, money):
+    """Nothing is taken twice, and nothing of it is left in suspense."""
+    attempt = pending().attempts.get()
+    observe(attempt, Claim.SUCCESS, provider_ref="T1")
+    observe(attempt, Claim.REVERSED, money=Money(100, "TZS"), provider_ref="T1")
+
+    for _ in range(2):
+        observe(attempt, Claim.REVERSED, money=money, provider_ref="T1")
+
+    attempt.refresh_from_db()
+    assert (attempt.status, attempt.captured_minor) == ("reversed", 0)
+    assert balances() == {}
+
+
+def test_parts_that_add_up_to_all_leave_nothing_to_reverse(pending):
+    attempt = pending().attempts.get()
+    observe(attempt, Claim.SUCCESS, provider_ref="T1")
+    for minor in (100, MINOR - 100):
+        observe(attempt, Claim.REVERSED, money=Money(minor, "TZS"), provider_ref="T1")
+
+    observe(attempt, Claim.REVERSED, provider_ref="T1")
+
+    attempt.refresh_from_db()
+    assert (attempt.status, attempt.captured_minor) == ("reversed", 0)
+    assert balances() == {}
+
+
+def test_second_charge_told_under_two_attempts_is_counted_once(pending, announced):
+    """The company names a stray charge under each of the payer's tries: a person looks."""
+    first, other = (pending().attempts.get() for _ in range(2))
+    for attempt, ref in ((first, "T1"), (other, "T2")):
+        observe(attempt, Claim.SUCCESS, provider_ref=ref)
+
+    for attempt in (first, other, first, other):
+        decision = observe(attempt, Claim.SUCCESS, provider_ref="STRAY")
+    run_due_jobs()
+
+    assert decision.reason is Reason.REFERENCE_TAKEN
+    assert balances() == {PROVIDER: 3 * MINOR, "sales": -2 * MINOR, "customer_credit": -MINOR}
+    first.refresh_from_db()
+    other.refresh_from_db()
+    assert (first.captured_minor, other.captured_minor) == (2 * MINOR, MINOR)
+    assert announced["payment_duplicate_charge"] == 1
+    assert breaks(attempt=other) == [("integrity", "open")]
+
+
+def test_second_charge_of_one_attempt_does_not_pay_another(pending):
+    """Told first as the second charge of one, then as the charge of one that waits."""
+    first, waiting = (pending().attempts.get() for _ in range(2))
+    observe(first, Claim.SUCCESS, provider_ref="T1")
+    observe(first, Claim.SUCCESS, provider_ref="STRAY")
+
+    observe(waiting, Claim.SUCCESS, provider_ref="STRAY")
+
+    waiting.refresh_from_db()
+    assert waiting.status == "pending"
+    assert balances()[PROVIDER] == 2 * MINOR
+
+
+def test_success_whose_amount_nobody_tells_is_a_break_until_it_is_told(pending):
+    """Asked, the company says "paid" and not how much; a webhook may know."""
+    attempt = pending().attempts.get()
+    observe(attempt, Claim.SUCCESS, money=None)
+    assert breaks() == []
+
+    for _ in range(2):
+        observe(attempt, Claim.SUCCESS, Source.POLL, money=None)
+    assert breaks() == [("integrity", "open")]
+    assert balances() == {}
+    observe(attempt, Claim.SUCCESS)
+    observe(attempt, Claim.SUCCESS, Source.POLL, money=None)
+
+    assert breaks() == [("integrity", "closed")]
+    assert balances()["sales"] == -MINOR
+
+
 def test_transaction_of_another_attempt_is_a_break(pending):
     """Its money is booked where it belongs already."""
     first, second = (pending().attempts.get() for _ in range(2))

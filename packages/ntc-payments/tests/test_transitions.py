@@ -15,6 +15,7 @@ from ntc_payments.transitions import (
     LIVE_ATTEMPTS,
     PAYMENT_MOVES,
     PAYMENT_RANK,
+    REFUSED_ATTEMPTS,
     Decision,
     Reason,
     attempt_may_follow,
@@ -105,7 +106,14 @@ def test_observation_does_what_the_table_says(current, claim, source, expected):
     assert not decision.alarm
 
 
-@pytest.mark.parametrize("current", sorted(DEAD_ATTEMPTS))
+def test_money_for_what_nobody_had_paid_needs_no_confirmation():
+    """No message said that it failed: there is nothing that it contradicts."""
+    decision = decide(current=A.EXPIRED, claim=Claim.SUCCESS, source=Source.WEBHOOK)
+
+    assert decision.move_to is A.SUCCEEDED
+
+
+@pytest.mark.parametrize("current", sorted(REFUSED_ATTEMPTS))
 def test_late_success_needs_confirmation(current):
     """A message alone does not turn an ended attempt; the company's own answer does."""
     for source in (Source.WEBHOOK, Source.RESPONSE):

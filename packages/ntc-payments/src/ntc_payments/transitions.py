@@ -25,6 +25,7 @@ __all__ = [
     "PAID_ATTEMPTS",
     "PAYMENT_MOVES",
     "PAYMENT_RANK",
+    "REFUSED_ATTEMPTS",
     "UNPAID_PAYMENTS",
     "WAITING_PAYMENTS",
     "Decision",
@@ -125,9 +126,13 @@ CLAIM_MOVES: Mapping[Claim, Mapping[AttemptStatus, AttemptStatus]] = {
     },
     Claim.NOT_SENT: {_A.SENDING: _A.CREATED},
     Claim.NO_ANSWER: {_A.SENDING: _A.UNKNOWN},
+    Claim.LAPSED: {_A.PENDING: _A.EXPIRED},
 }
 
-#: Who can prove that money came for an attempt that had ended without.
+#: Ended by a "no". That nobody paid is our own conclusion, which money simply disproves.
+REFUSED_ATTEMPTS = DEAD_ATTEMPTS - {_A.EXPIRED}
+
+#: Who can prove that money came for an attempt that had ended by a "no".
 CONFIRMING_SOURCES = frozenset({Source.POLL, Source.STATEMENT, Source.STAFF})
 
 #: So many "not found" in a row, over the company's visibility window, mean it never arrived.
@@ -203,7 +208,7 @@ def decide(  # noqa: PLR0911 - one return per rule reads like the table it is
         return Decision(reason=Reason.CONTRADICTION, ask=not asked_already, alarm=True)
     if claim is Claim.NOT_FOUND and current is _A.UNKNOWN and not not_found_is_final:
         return Decision(reason=Reason.NOT_FOUND_YET)
-    if claim in MONEY_CLAIMS and current in DEAD_ATTEMPTS and source not in CONFIRMING_SOURCES:
+    if claim in MONEY_CLAIMS and current in REFUSED_ATTEMPTS and source not in CONFIRMING_SOURCES:
         # One message said it failed and another that it was paid: ask the company.
         return Decision(reason=Reason.NEEDS_CONFIRMATION, ask=True)
     target = CLAIM_MOVES[claim].get(current)

@@ -112,7 +112,7 @@ class Claim(StrEnum):
     The first five come from a company. REVERSED: the money moved and has gone back, so it
     proves the success before it. The others are our own conclusions about one call:
     REJECTED, the company refused it and the payer saw nothing; NOT_SENT, it certainly never
-    left; NO_ANSWER, it may have arrived.
+    left; NO_ANSWER, it may have arrived; LAPSED, a number that nobody paid on in its time.
     """
 
     ACCEPTED = "accepted"
@@ -123,6 +123,7 @@ class Claim(StrEnum):
     REJECTED = "rejected"
     NOT_SENT = "not_sent"
     NO_ANSWER = "no_answer"
+    LAPSED = "lapsed"
 
 
 class Source(StrEnum):
@@ -204,6 +205,8 @@ class Capabilities:
             suffix, and `open_webhook()` refuses what only a proof could tell.
         payout_methods: where it can pay out to; empty: nowhere.
         payout_limits: currency -> limit of one payout.
+        payout_watch_seconds: for so long after the call a payout that succeeded may come back
+            without a word, so it is asked about; 0: it does not.
         has_balance, has_statement, has_disputes: it tells them by API.
     """
 
@@ -221,6 +224,7 @@ class Capabilities:
     payout_methods: tuple[PayoutMethod, ...] = ()
     payout_currencies: tuple[str, ...] = ()
     payout_limits: Mapping[str, Limit] = field(default_factory=dict)
+    payout_watch_seconds: int = 0
     has_balance: bool = False
     has_statement: bool = False
     has_disputes: bool = False

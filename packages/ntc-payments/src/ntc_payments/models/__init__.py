@@ -10,7 +10,7 @@ from ntc_payments.models.columns import (
 from ntc_payments.models.exchange import CompanyExchange
 from ntc_payments.models.history import PaymentEvent
 from ntc_payments.models.ledger import LedgerEntry, LedgerTransaction
-from ntc_payments.models.payment import Payment, PaymentAttempt
+from ntc_payments.models.payment import Payment, PaymentAttempt, SecondCharge
 from ntc_payments.models.payout import Payout
 from ntc_payments.models.reconciliation import Break, StatementLine
 from ntc_payments.models.refund import Refund
@@ -27,6 +27,7 @@ __all__ = [
     "PaymentEvent",
     "Payout",
     "Refund",
+    "SecondCharge",
     "StatementLine",
     "new_payout_reference",
     "new_reference",

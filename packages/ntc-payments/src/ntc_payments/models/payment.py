@@ -32,7 +32,7 @@ from ntc_payments.types import (
     PaymentStatus,
 )
 
-__all__ = ["Payment", "PaymentAttempt"]
+__all__ = ["Payment", "PaymentAttempt", "SecondCharge"]
 
 
 class Payment(BaseModel):
@@ -212,3 +212,28 @@ class PaymentAttempt(CompanyCall):
             payer_code=self.payer_code,
             method=self.method,
         )
+
+
+class SecondCharge(BaseModel):
+    """A charge that came under an attempt which was paid already, by the company's own id of it.
+
+    The same charge, told under another attempt as well, is found here and counted once.
+    """
+
+    provider = models.CharField(max_length=50)
+    provider_ref = models.CharField(max_length=LONGEST_PROVIDER_REF)
+    attempt = models.ForeignKey(
+        PaymentAttempt, on_delete=models.PROTECT, related_name="second_charges"
+    )
+
+    class Meta:
+        verbose_name = "second charge"
+        ordering: ClassVar[list[str]] = ["id"]
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(
+                fields=["provider", "provider_ref"], name="ntc_second_charge_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.provider_ref}"

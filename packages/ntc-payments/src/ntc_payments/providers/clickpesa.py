@@ -61,6 +61,8 @@ TOKEN_LIFE_SECONDS = 55 * 60
 LARGEST_ANSWER_BYTES = 2 * 1024 * 1024
 #: "Default cooldown" after a payout; the answer may name another wait.
 PAYOUT_COOLDOWN_SECONDS = 60.0
+#: "Success" means that it was taken; it is advised to look for so long whether it came back.
+PAYOUT_WATCH_SECONDS = 3 * 24 * 3600
 #: The cap of 100 calls a day before an account is verified ends at midnight.
 DAILY_CAP_WAIT_SECONDS = 3600.0
 #: ACH takes no more; above it a bank payout goes by RTGS.
@@ -180,6 +182,7 @@ class ClickPesaProvider(PaymentProvider):
             signs_webhooks=bool(checksum_key) and checksum_method == "canonical",
             payout_methods=(PayoutMethod.MOBILE_WALLET, PayoutMethod.BANK_ACCOUNT),
             payout_currencies=("TZS",),
+            payout_watch_seconds=PAYOUT_WATCH_SECONDS,
             has_balance=True,
             has_statement=True,
         )

@@ -5,13 +5,20 @@ Nothing is decided here; `settling` does that, with the payment locked.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import F
+from django.db.models import F, Sum
 from django.db.models.functions import Coalesce, Greatest
 from ntc_core.money import Money
 
-from ntc_payments.models import Break, LedgerTransaction, Payment, PaymentAttempt
+from ntc_payments.models import (
+    Break,
+    LedgerEntry,
+    LedgerTransaction,
+    Payment,
+    PaymentAttempt,
+)
 from ntc_payments.services.breaks import open_break
 from ntc_payments.services.ledger import (
     CUSTOMER_CREDIT,
@@ -34,6 +41,7 @@ __all__ = [
     "change_captured",
     "is_booked",
     "open_case_break",
+    "sum_booked",
     "told_fee",
 ]
 
@@ -150,8 +158,26 @@ def is_booked(attempt: PaymentAttempt, kind: str, *, suffix: str = "") -> bool:
     ).exists()
 
 
+def sum_booked(attempt: PaymentAttempt, kind: str, *, suffixes: Sequence[str]) -> Money:
+    """Return what was booked about the attempt as facts of that kind, in its currency."""
+    entries = LedgerEntry.objects.filter(
+        transaction__source_type="paymentattempt",
+        transaction__source_id__in=[f"{attempt.pk}:{suffix}" for suffix in suffixes],
+        transaction__kind=kind,
+        currency=attempt.currency,
+        amount_minor__gt=0,
+    )
+    minor = entries.aggregate(sum=Sum("amount_minor", default=0))["sum"]
+    return Money(minor, attempt.currency)
+
+
 def change_captured(attempt: PaymentAttempt, *, by: Money) -> None:
-    """Count money in or out; never below what refunds have a claim on already."""
+    """Count money in or out; never below what refunds have a claim on already.
+
+    Money of another currency is not counted.
+    """
+    if by.currency != attempt.currency:
+        return
     PaymentAttempt.objects.filter(pk=attempt.pk).update(
         captured_minor=Greatest(F("captured_minor") + by.minor, F("refund_reserved_minor"))
     )

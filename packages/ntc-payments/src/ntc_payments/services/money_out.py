@@ -117,6 +117,11 @@ class MoneyOut(ABC, Generic[Call]):
     def follow(self, move: Move[Call]) -> None:
         """Do what follows a move, in its transaction: the books, the signals."""
 
+    def watch_seconds(self, row: Call) -> int:
+        """Return for how long after the call a success may still come back unsaid."""
+        del row
+        return 0
+
     # The road.
 
     def send_later(self, row: Call) -> None:
@@ -321,7 +326,9 @@ class MoneyOut(ABC, Generic[Call]):
         sent_at = None if to is AttemptStatus.CREATED else row.sent_at or now
         changes: dict[str, Any] = {"sent_at": sent_at, "lease_until": None, "next_poll_at": None}
         if sent_at and can_be_asked(row.provider):
-            changes["next_poll_at"] = next_poll_at(to, sent_at=sent_at, now=now)
+            changes["next_poll_at"] = next_poll_at(
+                to, sent_at=sent_at, now=now, watch_seconds=self.watch_seconds(row)
+            )
         if observation.provider_ref:
             changes["provider_ref"] = observation.provider_ref
         fee = observation.fee
@@ -409,7 +416,10 @@ class MoneyOut(ABC, Generic[Call]):
         count = 0
         for row in due.order_by("next_poll_at")[:SWEEP_LIMIT]:
             following = next_poll_at(
-                AttemptStatus(row.status), sent_at=row.sent_at or row.created_at, now=now
+                AttemptStatus(row.status),
+                sent_at=row.sent_at or row.created_at,
+                now=now,
+                watch_seconds=self.watch_seconds(row),
             )
             with transaction.atomic():
                 planned = self.rows.filter(

@@ -17,7 +17,7 @@ from ntc_core.masking import mask_text
 from ntc_core.outbox.clock import database_now
 
 from ntc_payments.conf import provider_registry
-from ntc_payments.models import Break, PaymentAttempt, PaymentEvent
+from ntc_payments.models import Break, PaymentAttempt, PaymentEvent, SecondCharge
 from ntc_payments.services.booking import Case, book_fee, open_case_break, told_fee
 from ntc_payments.services.breaks import resolve_breaks
 from ntc_payments.services.consequences import announce_later
@@ -127,9 +127,14 @@ def _decide(case: Case) -> Decision:
 
 
 def _is_taken(attempt: PaymentAttempt, provider_ref: str) -> bool:
-    """Tell whether the company's reference belongs to another attempt already."""
-    others = PaymentAttempt.objects.exclude(pk=attempt.pk)
-    return others.filter(provider=attempt.provider, provider_ref=provider_ref).exists()
+    """Tell whether the company's reference belongs to another attempt already.
+
+    As its charge, or as a second one that came under it.
+    """
+    named = {"provider": attempt.provider, "provider_ref": provider_ref}
+    charges = PaymentAttempt.objects.exclude(pk=attempt.pk).filter(**named).values("pk")
+    seconds = SecondCharge.objects.exclude(attempt=attempt).filter(**named).values("pk")
+    return charges.union(seconds).exists()
 
 
 def _not_found_is_final(attempt: PaymentAttempt) -> bool:
@@ -250,10 +255,9 @@ def _follow(case: Case, decision: Decision) -> None:
             source=case.source,
             attempt=case.attempt,
         )
-    if case.before in LIVE_ATTEMPTS and to not in LIVE_ATTEMPTS:
-        resolve_breaks(
-            f"The company answered: {to.value}.", dedupe_key=undecided_key(case.attempt.pk)
-        )
+    if to not in LIVE_ATTEMPTS:
+        questions = [undecided_key(case.attempt.pk), _amount_missing_key(case.attempt.pk)]
+        resolve_breaks(f"The company answered: {to.value}.", dedupe_key__in=questions)
 
 
 def _follow_unmoved(case: Case, decision: Decision) -> None:
@@ -264,6 +268,16 @@ def _follow_unmoved(case: Case, decision: Decision) -> None:
         take_second_charge(case)
     elif reason is Reason.CONTRADICTION:
         contradict(case)
+    elif _lacks_amount(case, reason):
+        # Asked, it says "paid" and not how much: no later question will tell more.
+        open_case_break(
+            case,
+            kind=Break.Kind.INTEGRITY,
+            dedupe_key=_amount_missing_key(case.attempt.pk),
+            detail=f"The company says {claim.value} and names no amount; {case.attempt.money} was "
+            "asked for. See its dashboard.",
+            money=case.attempt.money,
+        )
     elif reason is Reason.REFERENCE_TAKEN and claim in MONEY_CLAIMS:
         open_case_break(
             case,
@@ -286,6 +300,11 @@ def _follow_unmoved(case: Case, decision: Decision) -> None:
             attempt=case.attempt,
             kind=Break.Kind.CONTRADICTION,
         )
+
+
+def _lacks_amount(case: Case, reason: Reason) -> bool:
+    is_answer = reason is Reason.AMOUNT_MISSING and case.source is Source.POLL
+    return is_answer and case.before not in PAID_ATTEMPTS
 
 
 def _confirms_payment(case: Case) -> bool:
@@ -315,6 +334,10 @@ def _give_up(case: Case) -> None:
 def undecided_key(attempt_id: int) -> str:
     """Return the name of the break about an attempt that nobody decided."""
     return f"undecided:attempt:{attempt_id}"
+
+
+def _amount_missing_key(attempt_id: int) -> str:
+    return f"integrity:attempt:{attempt_id}:no_amount"
 
 
 def ask_now(attempt: PaymentAttempt, *, now: datetime) -> None:

@@ -23,6 +23,7 @@ from ntc_payments.services.inputs import fingerprint_of, read_key, read_text, re
 from ntc_payments.services.ledger import PAYOUTS, book, fee_account, provider_account
 from ntc_payments.services.money_out import MoneyOut, Move
 from ntc_payments.services.moves import lock_payment
+from ntc_payments.services.schedule import payout_watch_seconds
 from ntc_payments.types import (
     AttemptStatus,
     Claim,
@@ -62,6 +63,9 @@ class _PayoutCalls(MoneyOut[Payout]):
 
     def query(self, provider: PaymentProvider, row: Payout) -> list[Observation]:
         return provider.query_payout(row.handle)
+
+    def watch_seconds(self, row: Payout) -> int:
+        return payout_watch_seconds(row.provider)
 
     def lock(self, pk: int) -> Payout:
         """A payout that carries a refund stands on its payment, which is locked first."""

@@ -23,7 +23,7 @@ from ntc_payments.services.paying_out import PAYOUT_CALLS
 from ntc_payments.services.refunding import REFUND_CALLS
 from ntc_payments.services.schedule import UNDECIDED_AFTER_SECONDS, can_be_asked, next_poll_at
 from ntc_payments.transitions import LIVE_ATTEMPTS, WAITING_PAYMENTS
-from ntc_payments.types import AttemptStatus, Claim, Observation, Source
+from ntc_payments.types import AttemptStatus, Claim, Observation, PaymentMethod, Source
 
 __all__ = ["poll_attempt", "poll_due"]
 
@@ -100,7 +100,10 @@ def _free_dead_calls(now: datetime) -> int:
 
 
 def _report_undecided(now: datetime) -> int:
-    """Leave to a person what no query will decide any more. A late answer closes it."""
+    """Leave to a person what no query will decide any more. A late answer closes it.
+
+    A number that nobody paid on ends quietly.
+    """
     silent = (
         PaymentAttempt.objects.filter(
             status__in=[AttemptStatus.PENDING, AttemptStatus.UNKNOWN],
@@ -120,6 +123,9 @@ def _report_if_undecided(attempt: PaymentAttempt) -> bool:
         status = PaymentAttempt.objects.values_list("status", flat=True).get(pk=attempt.pk)
         if status not in LIVE_ATTEMPTS:
             return False
+        if attempt.method == PaymentMethod.CONTROL_NUMBER and status == AttemptStatus.PENDING:
+            # No prompt, no page: that it was given out and not used is no question to anybody.
+            return _lapse(attempt, payment)
         open_break(
             kind=Break.Kind.UNDECIDED,
             dedupe_key=undecided_key(attempt.pk),
@@ -129,6 +135,17 @@ def _report_if_undecided(attempt: PaymentAttempt) -> bool:
             payment=payment,
             attempt=attempt,
         )
+    return True
+
+
+def _lapse(attempt: PaymentAttempt, payment: Payment) -> bool:
+    if payment.is_waiting:
+        return False  # it expires first, and is announced as that
+    apply_observation(
+        attempt_id=attempt.pk,
+        observation=Observation(reference=attempt.reference, claim=Claim.LAPSED),
+        source=Source.SYSTEM,
+    )
     return True
 
 

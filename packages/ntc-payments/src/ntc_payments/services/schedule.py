@@ -18,6 +18,7 @@ __all__ = [
     "can_be_asked",
     "cancel_again_after_seconds",
     "next_poll_at",
+    "payout_watch_seconds",
     "send_again_after_seconds",
 ]
 
@@ -45,13 +46,21 @@ LONGEST_CANCEL_DELAY_SECONDS = 3600.0
 _random = random.SystemRandom()
 
 
-def next_poll_at(status: AttemptStatus, *, sent_at: datetime, now: datetime) -> datetime | None:
-    """Return the next moment of the schedule, or None: not asked again."""
+def next_poll_at(
+    status: AttemptStatus, *, sent_at: datetime, now: datetime, watch_seconds: int = 0
+) -> datetime | None:
+    """Return the next moment of the schedule, or None: not asked again.
+
+    Args:
+        watch_seconds: for so long a success is asked about as rarely as a failure.
+    """
     offsets: tuple[int, ...]
     if status in {AttemptStatus.PENDING, AttemptStatus.UNKNOWN}:
         offsets = LIVE_OFFSETS_SECONDS
     elif status in DEAD_ATTEMPTS and status is not AttemptStatus.REJECTED:
         offsets = DEAD_OFFSETS_SECONDS
+    elif status is AttemptStatus.SUCCEEDED and watch_seconds:
+        offsets = tuple(each for each in DEAD_OFFSETS_SECONDS if each <= watch_seconds)
     else:
         return None
     elapsed = (now - sent_at).total_seconds()
@@ -69,6 +78,14 @@ def can_be_asked(provider: str) -> bool:
         return provider_registry.get(provider).capabilities.can_query
     except UnknownProvider:
         return True  # not in the settings just now; the queries are made when it is back
+
+
+def payout_watch_seconds(provider: str) -> int:
+    """Return for how long a payout of the company that succeeded is asked about."""
+    try:
+        return provider_registry.get(provider).capabilities.payout_watch_seconds
+    except UnknownProvider:
+        return 0
 
 
 def ask_soon_at(attempt: CompanyCall, *, now: datetime) -> datetime:

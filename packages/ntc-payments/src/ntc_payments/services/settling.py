@@ -15,7 +15,7 @@ from ntc_core.errors import Conflict
 from ntc_core.money import Money
 
 from ntc_payments.conf import payments_settings
-from ntc_payments.models import Break, Payment, PaymentAttempt
+from ntc_payments.models import Break, Payment, PaymentAttempt, SecondCharge
 from ntc_payments.services.booking import (
     Case,
     account_of,
@@ -26,6 +26,7 @@ from ntc_payments.services.booking import (
     change_captured,
     is_booked,
     open_case_break,
+    sum_booked,
 )
 from ntc_payments.services.breaks import close_break, resolve_breaks
 from ntc_payments.services.consequences import announce_later, refund_later, withdraw_later
@@ -52,6 +53,9 @@ __all__ = [
 ]
 
 log = logging.getLogger("ntc_payments")
+
+#: A part of what had paid went back.
+PART_REVERSAL = "part_reversal"
 
 
 def settle(case: Case) -> None:
@@ -186,6 +190,9 @@ def _take_duplicate(case: Case, *, suffix: str, key: str) -> bool:
     )
     if not is_new:
         return False
+    if suffix:
+        # Told under another attempt too, it is known there as this one's.
+        SecondCharge.objects.create(provider=attempt.provider, provider_ref=suffix, attempt=attempt)
     log.error(
         "payment.duplicate_charge",
         extra={"payment": str(payment.uid), "reference": attempt.reference},
@@ -229,30 +236,38 @@ def take_mismatch(case: Case) -> None:
         )
         return
     # A part went back. Without the booking of what it is a part of there is nothing to mirror.
-    has_come = is_booked(attempt, "mismatch_capture", suffix=suffix)
-    if case.before in PAID_ATTEMPTS or has_come:
+    company = provider_account(attempt.provider)
+    if is_booked(attempt, "mismatch_capture", suffix=suffix):
         book_for(
             case,
             kind="mismatch_reversal",
             suffix=suffix,
             debit=SUSPENSE,
-            credit=provider_account(attempt.provider),
+            credit=company,
             money=money,
         )
+    elif case.before in PAID_ATTEMPTS and book_for(
+        case, kind=PART_REVERSAL, suffix=suffix, debit=SUSPENSE, credit=company, money=money
+    ):
+        # What is gone cannot be given back.
+        change_captured(attempt, by=-money)
     _open_reversed(case, suffix=suffix, money=money)
 
 
 def reverse(case: Case) -> None:
     """The company took the attempt's money back: mirror it, and tell what it had paid for."""
     payment, attempt = case.payment, case.attempt
-    book_for(
-        case,
-        kind="reversal",
-        debit=account_of(attempt),
-        credit=provider_account(attempt.provider),
-        money=attempt.money,
-    )
-    change_captured(attempt, by=-attempt.money)
+    # Parts that went before went out of suspense: they are put back there, not taken twice.
+    parts = _parts_gone(attempt)
+    rest = attempt.money - parts
+    for kind, credit, money in (
+        ("reversal", provider_account(attempt.provider), rest),
+        ("reversal_of_parts", SUSPENSE, parts),
+    ):
+        if money.minor > 0:
+            book_for(case, kind=kind, debit=account_of(attempt), credit=credit, money=money)
+    if rest.minor > 0:
+        change_captured(attempt, by=-rest)
     resolve_breaks(
         "The company took the money back.",
         attempt=attempt,
@@ -265,6 +280,15 @@ def reverse(case: Case) -> None:
     _open_reversed(case, suffix="", money=attempt.money)
     if attempt.settles:
         announce_later("payment_reversed", payment=payment, attempt=attempt, once_per=attempt.pk)
+
+
+def _parts_gone(attempt: PaymentAttempt) -> Money:
+    """Return what has gone back of the attempt in parts, never more than it took in."""
+    prefix = _reversed_key(attempt, "")
+    told = Break.objects.filter(attempt=attempt, dedupe_key__startswith=prefix)
+    suffixes = [key.removeprefix(prefix) for key in told.values_list("dedupe_key", flat=True)]
+    gone = sum_booked(attempt, PART_REVERSAL, suffixes=suffixes)
+    return min(gone, attempt.money)
 
 
 def contradict(case: Case) -> None:
@@ -285,7 +309,7 @@ def _open_reversed(case: Case, *, suffix: str, money: Money) -> None:
     open_case_break(
         case,
         kind=Break.Kind.REVERSED,
-        dedupe_key=f"reversed:attempt:{case.attempt.pk}:{suffix}",
+        dedupe_key=_reversed_key(case.attempt, suffix),
         detail=f"The company took {money} back.{refunds}",
         money=money,
     )
@@ -295,6 +319,10 @@ def _policy(value: str | Mapping[str, str], *, purpose: str, default: str) -> st
     if isinstance(value, str):
         return value
     return value.get(purpose.partition(":")[0], default)
+
+
+def _reversed_key(attempt: PaymentAttempt, suffix: str) -> str:
+    return f"reversed:attempt:{attempt.pk}:{suffix}"
 
 
 def _late_key(attempt: PaymentAttempt) -> str:
