@@ -172,6 +172,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {"PaymentMethodEnum": [method.value for method in PaymentMethod]},
 }
 
+NTC_PAYMENT_TIMELINE_NOTES = "farajayangu_be.timeline.list_messages_about"
+
 NTC_NOTIFY_KINDS = {
     "verification_code": {
         "channels": ["sms", "email"],
