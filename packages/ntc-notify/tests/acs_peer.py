@@ -17,7 +17,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from uuid import UUID
 
-from tests.http_peer import Answer, Call
+from ntc_notify.testing import HttpReply, ReceivedRequest
 
 ACCESS_KEY = base64.b64encode(secrets.token_bytes(64)).decode()
 FROM = "salamu@farajayangu.example"
@@ -27,7 +27,7 @@ _AUTHORIZATION = re.compile(
 _MOST_SECONDS_APART = 300
 
 
-def is_signed(call: Call) -> bool:
+def is_signed(call: ReceivedRequest) -> bool:
     """Tell whether the request carries our key's signature over these bytes, made just now."""
     found = _AUTHORIZATION.fullmatch(call.headers.get("authorization", ""))
     content_hash = base64.b64encode(hashlib.sha256(call.body).digest()).decode()
@@ -54,7 +54,7 @@ class Acs:
         #: Number -> what its result has instead of the usual.
         self.numbers: dict[str, dict[str, Any]] = {}
 
-    def answer(self, call: Call) -> Answer:
+    def answer(self, call: ReceivedRequest) -> HttpReply:
         if not is_signed(call):
             return refuse(401, "Denied", "Denied by the resource provider.")
         path, _, query = call.target.partition("?")
@@ -67,7 +67,7 @@ class Acs:
             return refuse(404, "NotFound") if found is None else as_json(200, found)
         return refuse(404, "NotFound")
 
-    def _take_email(self, call: Call) -> Answer:
+    def _take_email(self, call: ReceivedRequest) -> HttpReply:
         operation_id = str(UUID(call.headers["operation-id"]))
         content = json.loads(call.body)
         if content["senderAddress"] != FROM:
@@ -77,7 +77,7 @@ class Acs:
         self.operations[operation_id] = {"id": operation_id, "status": "Running", "error": None}
         return as_json(202, self.operations[operation_id], {"retry-after": "5"})
 
-    def _take_sms(self, call: Call) -> Answer:
+    def _take_sms(self, call: ReceivedRequest) -> HttpReply:
         results = [
             self._take_one(recipient) for recipient in json.loads(call.body)["smsRecipients"]
         ]
@@ -97,14 +97,14 @@ class Acs:
         return self.results[key]
 
 
-def as_json(status: int, content: Any, headers: dict[str, str] | None = None) -> Answer:
-    return Answer(
+def as_json(status: int, content: Any, headers: dict[str, str] | None = None) -> HttpReply:
+    return HttpReply(
         status=status,
         body=json.dumps(content).encode(),
         headers={"Content-Type": "application/json"} | (headers or {}),
     )
 
 
-def refuse(status: int, code: str, message: str = "No.", **headers: str) -> Answer:
+def refuse(status: int, code: str, message: str = "No.", **headers: str) -> HttpReply:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return as_json(status, {"error": {"code": code, "message": message}}, named)

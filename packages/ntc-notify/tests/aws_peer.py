@@ -14,7 +14,7 @@ import secrets
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 
-from tests.http_peer import Answer, Call
+from ntc_notify.testing import HttpReply, ReceivedRequest
 
 REGION = "eu-west-1"
 ACCESS_KEY_ID = "AKIAEXAMPLEEXAMPLE00"
@@ -27,7 +27,7 @@ _AUTHORIZATION = re.compile(
 )
 
 
-def is_signed(call: Call, *, service: str, secret: str = SECRET_ACCESS_KEY) -> bool:
+def is_signed(call: ReceivedRequest, *, service: str, secret: str = SECRET_ACCESS_KEY) -> bool:
     """Tell whether the request carries our key's signature over exactly these bytes."""
     found = _AUTHORIZATION.fullmatch(call.headers.get("authorization", ""))
     if found is None or found["key"] != ACCESS_KEY_ID:
@@ -67,27 +67,27 @@ def is_signed(call: Call, *, service: str, secret: str = SECRET_ACCESS_KEY) -> b
     return hmac.compare_digest(expected, found["signature"])
 
 
-def answer_ses(call: Call) -> Answer:
+def answer_ses(call: ReceivedRequest) -> HttpReply:
     """Take an email as SES v2 does."""
     if call.method != "POST" or call.target != "/v2/email/outbound-emails":
         return refuse_ses("NotFoundException", status=404)
     if not is_signed(call, service="ses"):
         return refuse_ses("InvalidSignatureException", status=403)
-    return Answer(
+    return HttpReply(
         body=json.dumps({"MessageId": MESSAGE_ID}).encode(),
         headers={"Content-Type": "application/json"},
     )
 
 
-def refuse_ses(code: str, *, status: int = 400, message: str = "No.") -> Answer:
-    return Answer(
+def refuse_ses(code: str, *, status: int = 400, message: str = "No.") -> HttpReply:
+    return HttpReply(
         status=status,
         body=json.dumps({"message": message}).encode(),
         headers={"Content-Type": "application/json", "x-amzn-ErrorType": code},
     )
 
 
-def answer_sns(call: Call) -> Answer:
+def answer_sns(call: ReceivedRequest) -> HttpReply:
     """Take an SMS as SNS does."""
     if not is_signed(call, service="sns"):
         return refuse_sns("SignatureDoesNotMatch", status=403)
@@ -101,10 +101,10 @@ def answer_sns(call: Call) -> Answer:
         f"<MessageId>{MESSAGE_ID}</MessageId></PublishResult><ResponseMetadata><RequestId>1"
         "</RequestId></ResponseMetadata></PublishResponse>"
     )
-    return Answer(body=body.encode(), headers={"Content-Type": "text/xml"})
+    return HttpReply(body=body.encode(), headers={"Content-Type": "text/xml"})
 
 
-def _confirm(form: dict[str, str]) -> Answer:
+def _confirm(form: dict[str, str]) -> HttpReply:
     if form["Token"].startswith("old"):
         return refuse_sns("InvalidParameter", message="Invalid token")
     body = (
@@ -112,21 +112,21 @@ def _confirm(form: dict[str, str]) -> Answer:
         f"<ConfirmSubscriptionResult><SubscriptionArn>{form['TopicArn']}:1</SubscriptionArn>"
         "</ConfirmSubscriptionResult></ConfirmSubscriptionResponse>"
     )
-    return Answer(body=body.encode(), headers={"Content-Type": "text/xml"})
+    return HttpReply(body=body.encode(), headers={"Content-Type": "text/xml"})
 
 
-def refuse_sns(code: str, *, status: int = 400, message: str = "No.") -> Answer:
+def refuse_sns(code: str, *, status: int = 400, message: str = "No.") -> HttpReply:
     body = (
         '<ErrorResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><Error><Type>Sender'
         f"</Type><Code>{code}</Code><Message>{message}</Message></Error><RequestId>1</RequestId>"
         "</ErrorResponse>"
     )
-    return Answer(status=status, body=body.encode(), headers={"Content-Type": "text/xml"})
+    return HttpReply(status=status, body=body.encode(), headers={"Content-Type": "text/xml"})
 
 
-def read_form(call: Call) -> dict[str, str]:
+def read_form(call: ReceivedRequest) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(call.body.decode()).items()}
 
 
-def read_json(call: Call) -> Any:
+def read_json(call: ReceivedRequest) -> Any:
     return json.loads(call.body)

@@ -17,8 +17,9 @@ from urllib.request import urlopen
 from uuid import uuid4
 
 from ntc_core.webhooks.types import WebhookRequest
+from ntc_notify.testing import HttpReply, ReceivedRequest
 
-from tests.http_peer import Answer, Call, Peer
+from tests.http_peer import QueuePeer
 
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:ses-events"
 CERTIFICATE_URL = (
@@ -98,18 +99,18 @@ def post(message: dict[str, Any] | bytes, **values: Any) -> WebhookRequest:
 def serve(signer: Signer):
     """Return the answers of the host that keeps the certificate."""
 
-    def answer(call: Call) -> Answer:
+    def answer(call: ReceivedRequest) -> HttpReply:
         found = call.target == urlsplit(CERTIFICATE_URL).path
-        return Answer(body=signer.certificate) if found else Answer(status=404)
+        return HttpReply(body=signer.certificate) if found else HttpReply(status=404)
 
     return answer
 
 
-def fetch_from(peer: Peer):
+def fetch_from(peer: QueuePeer):
     """Return a fetcher that goes to the peer instead of to Amazon."""
 
     def fetch(address: str) -> bytes:
-        with urlopen(peer.url + urlsplit(address).path, timeout=5) as answer:
+        with urlopen(peer.base_url + urlsplit(address).path, timeout=5) as answer:
             content: bytes = answer.read()
         return content
 

@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 from ntc_core.webhooks.models import WebhookEvent
 from ntc_notify.models import Message, MessageReceipt, Suppression
 from ntc_notify.services import send
+from ntc_notify.testing import HttpReply
 from ntc_notify.types import MessageState, Recipient
 
 from tests import aws_peer
@@ -38,7 +39,7 @@ def ses(settings, signer):
                 "region": aws_peer.REGION,
                 "access_key_id": aws_peer.ACCESS_KEY_ID,
                 "secret_access_key": aws_peer.SECRET_ACCESS_KEY,
-                "endpoint_url": peer.url,
+                "endpoint_url": peer.base_url,
                 "configuration_set": "faraja",
                 "topic_arns": TOPIC,
                 "fetch_certificate": fetch_from(amazon),
@@ -51,7 +52,7 @@ def ses(settings, signer):
 def acs(settings):
     company = Acs()
     with run_peer(company.answer) as peer:
-        options = {"endpoint": peer.url, "access_key": ACCESS_KEY, "webhook_secret": SECRET}
+        options = {"endpoint": peer.base_url, "access_key": ACCESS_KEY, "webhook_secret": SECRET}
         settings.NTC_EMAIL_PROVIDERS = {"azure": options | {"sender": FROM}}
         settings.NTC_SMS_PROVIDERS = {"azure": options | {"sender": "FARAJA"}}
         settings.NTC_WEBHOOK_PATH_SECRET = SECRET
@@ -96,7 +97,7 @@ def test_bounce_ends_the_message_and_the_address(client, ses, signer):
     again = send(kind="receipt", to=Recipient(email=ASHA), context=FACTS, dedupe_key="again")
     run_now()
     assert again.messages.get().state == MessageState.SUPPRESSED
-    assert len(ses.calls) == 1
+    assert len(ses.requests) == 1
 
 
 def test_event_that_comes_twice_counts_once_and_late_news_change_nothing(client, ses, signer):
@@ -121,7 +122,7 @@ def test_event_that_comes_twice_counts_once_and_late_news_change_nothing(client,
 
 def test_receipt_finds_its_message_by_our_id_where_the_answer_was_lost(client, ses, signer):
     """The message is held as unknown; the tag in the event is all that names it."""
-    ses.next.append(aws_peer.Answer(cut=True))
+    ses.next.append(HttpReply(breaks="closed"))
     message = send(
         kind="receipt", to=Recipient(email=ASHA), context=FACTS, dedupe_key="lost"
     ).messages.get()
@@ -170,14 +171,14 @@ def test_person_confirms_a_subscription(client, ses, signer, settings, capsys):
 
     call_command("sns_subscriptions")
     with run_peer(aws_peer.answer_sns) as sns:
-        point_ses_at(settings, sns.url)
+        point_ses_at(settings, sns.base_url)
         call_command("sns_subscriptions", confirm=uid)
 
     listed, confirmed = capsys.readouterr().out.splitlines()
     assert listed.startswith(uid)
     assert listed.endswith(TOPIC)
     assert confirmed == f"Confirmed: {TOPIC}:1"
-    (call,) = sns.calls
+    (call,) = sns.requests
     form = aws_peer.read_form(call)
     assert (form["TopicArn"], form["AuthenticateOnUnsubscribe"]) == (TOPIC, "true")
     assert form["Token"] == make_confirmation()["Token"]
@@ -188,7 +189,7 @@ def test_offer_that_is_too_old_says_why(client, ses, signer, settings):
     event = WebhookEvent.objects.get()
 
     with run_peer(aws_peer.answer_sns) as sns:
-        point_ses_at(settings, sns.url)
+        point_ses_at(settings, sns.base_url)
         with pytest.raises(CommandError, match="InvalidParameter Invalid token"):
             call_command("sns_subscriptions", confirm=str(event.uid))
 

@@ -13,10 +13,11 @@ from uuid import uuid4
 import pytest
 from ntc_notify.providers.email_azure import AzureEmailProvider
 from ntc_notify.registry import EMAIL_PROVIDERS
+from ntc_notify.testing import HttpReply
 from ntc_notify.types import Attachment, MessageState, Outcome, OutgoingEmail, Receipt
 
 from tests.acs_peer import ACCESS_KEY, FROM, Acs, as_json, refuse
-from tests.http_peer import Answer, run_peer
+from tests.http_peer import LateReply, run_peer
 
 
 @pytest.fixture
@@ -52,11 +53,11 @@ def make_email(**values) -> OutgoingEmail:
 def test_email_is_taken_under_our_own_id(acs, peer):
     email = make_email()
 
-    outcome = make_provider(peer.url).send(email)
+    outcome = make_provider(peer.base_url).send(email)
 
     assert (outcome.outcome, outcome.provider_ref) == (Outcome.ACCEPTED, str(email.provider_uid))
     assert list(acs.operations) == [str(email.provider_uid)]
-    (call,) = peer.calls
+    (call,) = peer.requests
     assert json.loads(call.body) == {
         "senderAddress": FROM,
         "recipients": {"to": [{"address": "asha@example.com"}]},
@@ -74,9 +75,9 @@ def test_everything_an_email_has_travels(peer):
         headers={"List-Unsubscribe": "<https://farajayangu.example/u/1>"},
     )
 
-    make_provider(peer.url).send(email)
+    make_provider(peer.base_url).send(email)
 
-    content = json.loads(peer.calls[0].body)
+    content = json.loads(peer.requests[0].body)
     assert content["recipients"]["to"] == [
         {"address": "asha@example.com", "displayName": "Asha Juma"}
     ]
@@ -91,19 +92,19 @@ def test_everything_an_email_has_travels(peer):
 
 
 def test_sender_of_the_settings_wins(peer):
-    provider = make_provider(peer.url, sender=FROM)
+    provider = make_provider(peer.base_url, sender=FROM)
 
     assert provider.send(make_email(sender="x@other.example")).outcome == Outcome.ACCEPTED
 
 
 def test_sender_of_a_foreign_domain_may_be_taken_elsewhere(peer):
-    outcome = make_provider(peer.url).send(make_email(sender="x@other.example"))
+    outcome = make_provider(peer.base_url).send(make_email(sender="x@other.example"))
 
     assert (outcome.outcome, outcome.elsewhere) == (Outcome.REFUSED, True)
 
 
 def test_second_call_under_one_id_is_the_same_email(acs, peer):
-    provider, email = make_provider(peer.url), make_email()
+    provider, email = make_provider(peer.base_url), make_email()
 
     first, second = provider.send(email), provider.send(email)
 
@@ -114,7 +115,7 @@ def test_second_call_under_one_id_is_the_same_email(acs, peer):
 def test_wrong_key_loses_no_message(acs, peer):
     wrong = base64.b64encode(secrets.token_bytes(64)).decode()
 
-    outcome = make_provider(peer.url, access_key=wrong).send(make_email())
+    outcome = make_provider(peer.base_url, access_key=wrong).send(make_email())
 
     assert (outcome.outcome, outcome.retry_after_seconds) == (Outcome.RETRY, 60)
     assert acs.operations == {}
@@ -141,46 +142,54 @@ FAILED = {"id": "x", "status": "Failed", "error": {"code": "EmailDropped", "mess
         (as_json(202, FAILED), Outcome.REFUSED, False, None),
         (as_json(202, {"id": "x", "status": "Baking"}), Outcome.UNKNOWN, False, None),
         (as_json(202, []), Outcome.UNKNOWN, False, None),
-        (Answer(status=202, body=b"<html>"), Outcome.UNKNOWN, False, None),
-        (Answer(status=202), Outcome.UNKNOWN, False, None),
-        (Answer(cut=True), Outcome.UNKNOWN, False, None),
+        (HttpReply(status=202, body=b"<html>"), Outcome.UNKNOWN, False, None),
+        (HttpReply(status=202), Outcome.UNKNOWN, False, None),
+        (HttpReply(breaks="closed"), Outcome.UNKNOWN, False, None),
     ],
 )
 def test_answer_is_understood(peer, answer, outcome, elsewhere, after):
     peer.next.append(answer)
 
-    result = make_provider(peer.url).send(make_email())
+    result = make_provider(peer.base_url).send(make_email())
 
     assert (result.outcome, result.elsewhere) == (outcome, elsewhere)
     assert result.retry_after_seconds == after
     assert "asha@example.com" not in result.reason
-    assert len(peer.calls) == 1
+    assert len(peer.requests) == 1
 
 
 def test_redirect_is_not_followed_with_our_signature(peer):
-    with run_peer(lambda _: Answer()) as stranger:
-        peer.next.append(Answer(status=307, headers={"Location": f"{stranger.url}/emails:send"}))
+    with run_peer(lambda _: HttpReply()) as stranger:
+        peer.next.append(
+            HttpReply(status=307, headers={"Location": f"{stranger.base_url}/emails:send"})
+        )
 
-        outcome = make_provider(peer.url).send(make_email())
+        outcome = make_provider(peer.base_url).send(make_email())
 
     assert outcome.outcome == Outcome.UNKNOWN
-    assert stranger.calls == []
+    assert stranger.requests == []
 
 
-@pytest.mark.parametrize("slow", [{"after_seconds": 3.0}, {"drip_seconds": 0.3}])
+@pytest.mark.parametrize(
+    "slow",
+    [
+        LateReply(status=202, body=b'{"id":"x","status":"Running"}', after_seconds=3.0),
+        HttpReply(breaks="drip"),
+    ],
+)
 def test_slow_server_is_left_at_the_deadline_and_got_the_message_once(peer, slow):
     """The SDK waits 300 s for a single read; drips would hold it for ever."""
-    provider = make_provider(peer.url, timeout_seconds=1)
+    provider = make_provider(peer.base_url, timeout_seconds=1)
     provider.send(make_email())  # the SDK is loaded; it takes a moment
-    peer.calls.clear()
-    peer.next.append(Answer(status=202, body=b'{"id":"x","status":"Running"}', **slow))
+    peer.requests.clear()
+    peer.next.append(slow)
     started = time.monotonic()
 
     result = provider.send(make_email())
 
     assert result.outcome == Outcome.UNKNOWN
     assert time.monotonic() - started < 2.5
-    assert len(peer.calls) == 1
+    assert len(peer.requests) == 1
 
 
 def test_server_that_is_not_there_means_try_later():
@@ -192,10 +201,10 @@ def test_server_that_is_not_there_means_try_later():
 
 
 def test_email_that_cannot_be_written_is_refused_without_a_call(peer):
-    result = make_provider(peer.url).send(make_email(to="ásha@example.com"))
+    result = make_provider(peer.base_url).send(make_email(to="ásha@example.com"))
 
     assert result.outcome == Outcome.REFUSED
-    assert peer.calls == []
+    assert peer.requests == []
 
 
 def test_proxy_and_passwords_of_the_environment_are_not_believed(peer, monkeypatch, tmp_path):
@@ -206,7 +215,7 @@ def test_proxy_and_passwords_of_the_environment_are_not_believed(peer, monkeypat
     monkeypatch.setenv("NETRC", str(netrc))
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
 
-    assert make_provider(peer.url).send(make_email()).outcome == Outcome.ACCEPTED
+    assert make_provider(peer.base_url).send(make_email()).outcome == Outcome.ACCEPTED
 
 
 def ask(provider: AzureEmailProvider, email: OutgoingEmail) -> Receipt | None:
@@ -215,10 +224,10 @@ def ask(provider: AzureEmailProvider, email: OutgoingEmail) -> Receipt | None:
 
 def test_lost_answer_is_found_by_our_id(acs, peer):
     """The question needs nothing from the answer that never came."""
-    provider, email = make_provider(peer.url, timeout_seconds=1), make_email()
+    provider, email = make_provider(peer.base_url, timeout_seconds=1), make_email()
     provider.send(make_email())
     acs.operations[str(email.provider_uid)] = {"id": str(email.provider_uid), "status": "Running"}
-    peer.next.append(Answer(cut=True))
+    peer.next.append(HttpReply(breaks="closed"))
     assert provider.send(email).outcome == Outcome.UNKNOWN
 
     told = ask(provider, email)
@@ -245,7 +254,7 @@ def test_state_of_an_operation_is_understood(acs, peer, status, state):
     error = {"code": "EmailDropped", "message": "<asha@example.com> is on a list"}
     acs.operations[str(email.provider_uid)] = {"id": "x", "status": status, "error": error}
 
-    told = ask(make_provider(peer.url), email)
+    told = ask(make_provider(peer.base_url), email)
 
     assert told is not None
     assert told.state is state
@@ -261,15 +270,15 @@ def test_state_of_an_operation_is_understood(acs, peer, status, state):
         refuse(500, "InternalError"),
         as_json(200, {"status": "Baking"}),
         as_json(200, []),
-        Answer(body=b"<html>"),
-        Answer(cut=True),
+        HttpReply(body=b"<html>"),
+        HttpReply(breaks="closed"),
     ],
 )
 def test_question_without_an_answer_says_nothing(peer, answer):
     peer.next.append(answer)
 
-    assert ask(make_provider(peer.url), make_email()) is None
-    assert len(peer.calls) == 1
+    assert ask(make_provider(peer.base_url), make_email()) is None
+    assert len(peer.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -300,7 +309,7 @@ def test_settings_build_it_by_name(settings):
 
 def test_nothing_secret_is_logged_or_shown(peer, caplog):
     with caplog.at_level(logging.DEBUG):
-        provider = make_provider(peer.url)
+        provider = make_provider(peer.base_url)
         outcome = provider.send(make_email())
 
     seen = f"{caplog.text} {provider!r} {outcome!r}"

@@ -14,10 +14,11 @@ import boto3
 import pytest
 from ntc_notify.providers.email_ses import SesProvider
 from ntc_notify.registry import EMAIL_PROVIDERS
+from ntc_notify.testing import HttpReply
 from ntc_notify.types import Attachment, Outcome, OutgoingEmail
 
 from tests import aws_peer
-from tests.http_peer import Answer, run_peer
+from tests.http_peer import LateReply, run_peer
 from tests.moto_peer import run_moto
 
 
@@ -104,10 +105,10 @@ def test_call_is_signed_and_carries_our_id(ses):
     """The peer recomputes SigV4; the tag comes back in every event."""
     email = make_email()
 
-    outcome = make_provider(ses.url, configuration_set="faraja").send(email)
+    outcome = make_provider(ses.base_url, configuration_set="faraja").send(email)
 
     assert (outcome.outcome, outcome.provider_ref) == (Outcome.ACCEPTED, aws_peer.MESSAGE_ID)
-    (call,) = ses.calls
+    (call,) = ses.requests
     content = aws_peer.read_json(call)
     assert content["ConfigurationSetName"] == "faraja"
     assert content["EmailTags"] == [{"Name": "ntc_uid", "Value": str(email.provider_uid)}]
@@ -117,13 +118,13 @@ def test_call_is_signed_and_carries_our_id(ses):
 
 
 def test_wrong_key_loses_no_message(ses):
-    provider = make_provider(ses.url, secret_access_key=secrets.token_hex(20))
+    provider = make_provider(ses.base_url, secret_access_key=secrets.token_hex(20))
 
     outcome = provider.send(make_email())
 
     assert outcome.outcome == Outcome.RETRY
     assert outcome.retry_after_seconds == 60
-    assert len(ses.calls) == 1
+    assert len(ses.requests) == 1
 
 
 REFUSE = aws_peer.refuse_ses
@@ -137,7 +138,7 @@ SANDBOX = "Email address is not verified. The following identities failed: asha@
         (REFUSE("LimitExceededException"), Outcome.RETRY, False, None),
         (REFUSE("InternalServiceErrorException", status=500), Outcome.RETRY, False, None),
         (REFUSE("ServiceUnavailable", status=503), Outcome.RETRY, False, None),
-        (Answer(status=429), Outcome.RETRY, False, None),
+        (HttpReply(status=429), Outcome.RETRY, False, None),
         (REFUSE("AccountSuspendedException"), Outcome.RETRY, False, 60),
         (REFUSE("SendingPausedException"), Outcome.RETRY, False, 60),
         (REFUSE("AccessDeniedException", status=403), Outcome.RETRY, False, 60),
@@ -147,40 +148,42 @@ SANDBOX = "Email address is not verified. The following identities failed: asha@
         (REFUSE("MailFromDomainNotVerifiedException"), Outcome.REFUSED, True, None),
         (REFUSE("NotFoundException", status=404), Outcome.REFUSED, True, None),
         (REFUSE("NeverHeardOfException"), Outcome.REFUSED, True, None),
-        (Answer(status=504, body=b"<html>late</html>"), Outcome.UNKNOWN, False, None),
-        (Answer(status=502), Outcome.UNKNOWN, False, None),
+        (HttpReply(status=504, body=b"<html>late</html>"), Outcome.UNKNOWN, False, None),
+        (HttpReply(status=502), Outcome.UNKNOWN, False, None),
         (REFUSE("NeverHeardOfException", status=500), Outcome.UNKNOWN, False, None),
-        (Answer(body=b"<html>hello</html>"), Outcome.UNKNOWN, False, None),
-        (Answer(body=b"{}"), Outcome.UNKNOWN, False, None),
-        (Answer(cut=True), Outcome.UNKNOWN, False, None),
+        (HttpReply(body=b"<html>hello</html>"), Outcome.UNKNOWN, False, None),
+        (HttpReply(body=b"{}"), Outcome.UNKNOWN, False, None),
+        (HttpReply(breaks="closed"), Outcome.UNKNOWN, False, None),
     ],
 )
 def test_answer_is_understood(ses, answer, outcome, elsewhere, after):
     ses.next.append(answer)
 
-    result = make_provider(ses.url).send(make_email())
+    result = make_provider(ses.base_url).send(make_email())
 
     assert (result.outcome, result.elsewhere) == (outcome, elsewhere)
     assert result.retry_after_seconds == after
     assert "asha@example.com" not in result.reason
-    assert len(ses.calls) == 1
+    assert len(ses.requests) == 1
 
 
-@pytest.mark.parametrize("slow", [{"after_seconds": 3.0}, {"drip_seconds": 0.3}])
+@pytest.mark.parametrize(
+    "slow", [LateReply(body=b'{"MessageId":"x"}', after_seconds=3.0), HttpReply(breaks="drip")]
+)
 def test_slow_server_is_left_at_the_deadline_and_got_the_message_once(ses, slow):
     """It has accepted; the SDK would have sent three times, and never have ended on drips."""
-    ses.next.append(Answer(body=b'{"MessageId":"x"}', **slow))
-    provider = make_provider(ses.url, timeout_seconds=1)
+    ses.next.append(slow)
+    provider = make_provider(ses.base_url, timeout_seconds=1)
     provider.send(make_email())  # the SDK is loaded; it takes a moment
-    ses.calls.clear()
-    ses.next.append(Answer(body=b'{"MessageId":"x"}', **slow))
+    ses.requests.clear()
+    ses.next.append(slow)
     started = time.monotonic()
 
     result = provider.send(make_email())
 
     assert result.outcome == Outcome.UNKNOWN
     assert time.monotonic() - started < 2.5
-    assert len(ses.calls) == 1
+    assert len(ses.requests) == 1
 
 
 def test_server_that_is_not_there_means_try_later():
@@ -201,16 +204,16 @@ def test_machine_without_key_and_role_loses_no_message(ses, monkeypatch, tmp_pat
         monkeypatch.setenv(name, str(tmp_path / "absent"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
-    result = make_provider(ses.url, access_key_id="", secret_access_key="").send(make_email())
+    result = make_provider(ses.base_url, access_key_id="", secret_access_key="").send(make_email())
 
-    assert (result.outcome, ses.calls) == (Outcome.RETRY, [])
+    assert (result.outcome, ses.requests) == (Outcome.RETRY, [])
 
 
 def test_email_that_cannot_be_written_is_refused_without_a_call(ses):
-    result = make_provider(ses.url).send(make_email(to="ásha@example.com"))
+    result = make_provider(ses.base_url).send(make_email(to="ásha@example.com"))
 
     assert result.outcome == Outcome.REFUSED
-    assert ses.calls == []
+    assert ses.requests == []
 
 
 def test_proxy_and_endpoint_of_the_environment_are_not_believed(ses, monkeypatch):
@@ -218,7 +221,7 @@ def test_proxy_and_endpoint_of_the_environment_are_not_believed(ses, monkeypatch
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
 
-    assert make_provider(ses.url).send(make_email()).outcome == Outcome.ACCEPTED
+    assert make_provider(ses.base_url).send(make_email()).outcome == Outcome.ACCEPTED
 
 
 @pytest.mark.parametrize(
@@ -244,7 +247,7 @@ def test_settings_build_it_by_name(settings):
 def test_nothing_secret_is_logged_or_shown(ses, caplog):
     """Not even by the SDK, whose debug log has every request in full."""
     with caplog.at_level(logging.DEBUG):
-        provider = make_provider(ses.url)
+        provider = make_provider(ses.base_url)
         outcome = provider.send(make_email())
 
     seen = f"{caplog.text} {provider!r} {outcome!r}"

@@ -20,9 +20,10 @@ from ntc_core.http import HttpFailure, NoAnswer, NotSent
 from ntc_core.webhooks.types import PayloadUnreadable, SignatureInvalid
 from ntc_notify.providers.email_ses import SesProvider
 from ntc_notify.providers.sns_messages import _fetch_over_http
+from ntc_notify.testing import HttpReply
 from ntc_notify.types import MessageState, Receipt, SuppressionReason
 
-from tests.http_peer import Answer, run_peer
+from tests.http_peer import run_peer
 from tests.odd_json import odd_versions
 from tests.smtp_server import make_certificate
 from tests.sns_peer import (
@@ -137,7 +138,7 @@ def test_topic_that_is_not_ours_is_refused_before_anything_is_fetched(
     with pytest.raises(SignatureInvalid, match="not one of ours"):
         provider.open_webhook(post(signer.sign(make_notification(DELIVERY, TopicArn=topic))))
 
-    assert amazon.calls == []
+    assert amazon.requests == []
 
 
 @pytest.mark.parametrize(
@@ -164,14 +165,14 @@ def test_certificate_is_fetched_only_where_amazon_keeps_its_own(provider, amazon
     with pytest.raises(SignatureInvalid):
         provider.open_webhook(post(message))
 
-    assert amazon.calls == []
+    assert amazon.requests == []
 
 
 def test_certificate_is_fetched_once(provider, amazon, signer):
     for _ in range(3):
         provider.open_webhook(post(signer.sign(make_notification(DELIVERY))))
 
-    assert len(amazon.calls) == 1
+    assert len(amazon.requests) == 1
 
 
 def test_certificate_that_proved_nothing_is_not_kept(provider, amazon, tmp_path):
@@ -180,7 +181,7 @@ def test_certificate_that_proved_nothing_is_not_kept(provider, amazon, tmp_path)
         with pytest.raises(SignatureInvalid):
             provider.open_webhook(post(stranger.sign(make_notification(DELIVERY))))
 
-    assert len(amazon.calls) == 2
+    assert len(amazon.requests) == 2
 
 
 def test_made_up_addresses_cost_us_only_so_many_calls(amazon, signer):
@@ -216,17 +217,19 @@ def test_certificate_that_cannot_be_fetched_now_is_no_verdict(signer):
 
 def test_certificate_is_fetched_as_it_is(signer, amazon):
     """By the way that is used where no test stands in it."""
-    assert _fetch_over_http(f"{amazon.url}{urlsplit(CERTIFICATE_URL).path}") == signer.certificate
+    assert (
+        _fetch_over_http(f"{amazon.base_url}{urlsplit(CERTIFICATE_URL).path}") == signer.certificate
+    )
 
 
 @pytest.mark.parametrize(
-    "answer", [Answer(status=404), Answer(body=b"x" * 20_000), Answer(cut=True)]
+    "answer", [HttpReply(status=404), HttpReply(body=b"x" * 20_000), HttpReply(breaks="closed")]
 )
 def test_certificate_that_is_none_is_not_read(amazon, answer):
     amazon.next.append(answer)
 
     with pytest.raises(HttpFailure):
-        _fetch_over_http(f"{amazon.url}/x.pem")
+        _fetch_over_http(f"{amazon.base_url}/x.pem")
 
 
 def test_host_that_cannot_prove_itself_is_not_asked_for_a_certificate(tmp_path):
@@ -290,7 +293,7 @@ def test_subscription_of_our_topic_is_kept_and_confirmed_by_nobody(provider, ama
 
     assert opened.event_type == "SubscriptionConfirmation"
     assert provider.read_receipts(json.dumps(message).encode()) == []
-    assert [call.target for call in amazon.calls] == [
+    assert [call.target for call in amazon.requests] == [
         "/SimpleNotificationService-0123456789abcdef.pem"
     ]
 
@@ -301,7 +304,7 @@ def test_subscription_of_a_stranger_is_refused(provider, amazon, signer):
     with pytest.raises(SignatureInvalid):
         provider.open_webhook(post(signer.sign(message)))
 
-    assert amazon.calls == []
+    assert amazon.requests == []
 
 
 def test_without_a_topic_nothing_is_believed(signer):

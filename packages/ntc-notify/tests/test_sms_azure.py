@@ -14,10 +14,11 @@ from uuid import uuid4
 import pytest
 from ntc_notify.providers.sms_azure import AzureSmsProvider
 from ntc_notify.registry import SMS_PROVIDERS
+from ntc_notify.testing import HttpReply
 from ntc_notify.types import Outcome, OutgoingSms
 
 from tests.acs_peer import ACCESS_KEY, Acs, as_json, refuse
-from tests.http_peer import Answer, run_peer
+from tests.http_peer import LateReply, run_peer
 
 
 @pytest.fixture
@@ -48,10 +49,10 @@ def make_batch(size: int, text: str = "Karibu") -> list[OutgoingSms]:
 def test_sms_is_taken_under_our_own_id(peer):
     sms = make_sms(text="Karibu \u2013 asante")
 
-    outcome = make_provider(peer.url).send(sms)
+    outcome = make_provider(peer.base_url).send(sms)
 
     assert (outcome.outcome, outcome.provider_ref) == (Outcome.ACCEPTED, "Outgoing_0_noam")
-    content = json.loads(peer.calls[0].body)
+    content = json.loads(peer.requests[0].body)
     (recipient,) = content.pop("smsRecipients")
     assert content == {
         "from": "FARAJA",
@@ -64,7 +65,7 @@ def test_sms_is_taken_under_our_own_id(peer):
 
 def test_second_call_under_one_id_is_the_same_sms(acs, peer):
     """The SDK would invent a new id for it, and the phone would ring twice."""
-    provider, sms = make_provider(peer.url), make_sms()
+    provider, sms = make_provider(peer.base_url), make_sms()
 
     first, second = provider.send(sms), provider.send(sms)
 
@@ -75,20 +76,20 @@ def test_second_call_under_one_id_is_the_same_sms(acs, peer):
 def test_repeated_call_tells_when_the_first_was_made(peer):
     first_sent_at = datetime(2026, 11, 20, 8, 0, 1, 250000, tzinfo=UTC)
 
-    make_provider(peer.url).send(make_sms(first_sent_at=first_sent_at))
+    make_provider(peer.base_url).send(make_sms(first_sent_at=first_sent_at))
 
-    (recipient,) = json.loads(peer.calls[0].body)["smsRecipients"]
+    (recipient,) = json.loads(peer.requests[0].body)["smsRecipients"]
     assert recipient["repeatabilityFirstSent"] == "Fri, 20 Nov 2026 08:00:01 GMT"
 
 
 def test_batch_of_one_text_is_one_call(acs, peer):
     batch = make_batch(100)
 
-    outcomes = make_provider(peer.url).send_batch(batch)
+    outcomes = make_provider(peer.base_url).send_batch(batch)
 
     assert [outcome.outcome for outcome in outcomes] == [Outcome.ACCEPTED] * 100
     assert len({outcome.provider_ref for outcome in outcomes}) == 100
-    (call,) = peer.calls
+    (call,) = peer.requests
     # One tag would have to name a hundred.
     assert "tag" not in json.loads(call.body)["smsSendOptions"]
 
@@ -102,7 +103,7 @@ def test_every_recipient_of_a_batch_has_a_result_of_its_own(acs, peer):
         batch[4].to: {"to": "+255700000000"},
     }
 
-    outcomes = make_provider(peer.url).send_batch(batch)
+    outcomes = make_provider(peer.base_url).send_batch(batch)
 
     assert [outcome.outcome for outcome in outcomes] == [
         Outcome.ACCEPTED,
@@ -124,9 +125,9 @@ def test_texts_of_a_batch_are_not_mixed_up(peer):
         make_sms(to=asha, text="one"),
     ]
 
-    outcomes = make_provider(peer.url).send_batch(batch)
+    outcomes = make_provider(peer.base_url).send_batch(batch)
 
-    contents = [json.loads(call.body) for call in peer.calls]
+    contents = [json.loads(call.body) for call in peer.requests]
     assert [
         (content["message"], [recipient["to"] for recipient in content["smsRecipients"]])
         for content in contents
@@ -137,38 +138,41 @@ def test_texts_of_a_batch_are_not_mixed_up(peer):
 
 
 def test_more_than_a_hundred_people_are_more_than_one_call(peer):
-    outcomes = make_provider(peer.url).send_batch(make_batch(101))
+    outcomes = make_provider(peer.base_url).send_batch(make_batch(101))
 
     assert len(outcomes) == 101
-    assert [len(json.loads(call.body)["smsRecipients"]) for call in peer.calls] == [100, 1]
+    assert [len(json.loads(call.body)["smsRecipients"]) for call in peer.requests] == [100, 1]
 
 
 def test_texts_for_which_no_time_is_left_are_not_sent(peer):
     """What was sent is unknown; what was not is certain, and goes later."""
-    provider = make_provider(peer.url, timeout_seconds=0.5)
-    peer.next.append(Answer(status=202, after_seconds=3.0))
+    provider = make_provider(peer.base_url, timeout_seconds=0.5)
+    peer.next.append(LateReply(status=202, after_seconds=3.0))
 
     outcomes = provider.send_batch([make_sms(text="one"), make_sms(text="two")])
 
     assert [outcome.outcome for outcome in outcomes] == [Outcome.UNKNOWN, Outcome.RETRY]
-    assert len(peer.calls) == 1
+    assert len(peer.requests) == 1
 
 
 def test_calls_of_a_batch_share_one_deadline(peer):
-    provider = make_provider(peer.url, timeout_seconds=2)
-    peer.next += [Answer(status=202, after_seconds=1.5), Answer(status=202, after_seconds=9.0)]
+    provider = make_provider(peer.base_url, timeout_seconds=2)
+    peer.next += [
+        LateReply(status=202, after_seconds=1.5),
+        LateReply(status=202, after_seconds=9.0),
+    ]
     started = time.monotonic()
 
     provider.send_batch([make_sms(text="one"), make_sms(text="two")])
 
     assert time.monotonic() - started < 3
-    assert len(peer.calls) == 2
+    assert len(peer.requests) == 2
 
 
 def test_mistake_of_one_does_not_condemn_the_others_of_its_call(peer):
     peer.next.append(refuse(400, "BadRequest"))
 
-    outcomes = make_provider(peer.url).send_batch(make_batch(2))
+    outcomes = make_provider(peer.base_url).send_batch(make_batch(2))
 
     assert [(outcome.outcome, outcome.elsewhere) for outcome in outcomes] == [
         (Outcome.REFUSED, True)
@@ -178,13 +182,13 @@ def test_mistake_of_one_does_not_condemn_the_others_of_its_call(peer):
 def test_wrong_key_loses_no_message(acs, peer):
     wrong = base64.b64encode(secrets.token_bytes(64)).decode()
 
-    outcome = make_provider(peer.url, access_key=wrong).send(make_sms())
+    outcome = make_provider(peer.base_url, access_key=wrong).send(make_sms())
 
     assert (outcome.outcome, outcome.retry_after_seconds) == (Outcome.RETRY, 60)
     assert acs.results == {}
 
 
-def result(**values) -> Answer:
+def result(**values) -> HttpReply:
     one = {"to": "+255712345678", "messageId": "m", "httpStatusCode": 202, "successful": True}
     return as_json(202, {"value": [one | values]})
 
@@ -198,43 +202,46 @@ def result(**values) -> Answer:
         (refuse(403, "Forbidden"), Outcome.RETRY, False, 60),
         (refuse(400, "BadRequest", "+255712345678 is odd"), Outcome.REFUSED, False, None),
         (refuse(404, "NotFound"), Outcome.REFUSED, True, None),
-        (Answer(status=400, body=b"<html>"), Outcome.REFUSED, False, None),
-        (Answer(status=400, body=b"[]"), Outcome.REFUSED, False, None),
+        (HttpReply(status=400, body=b"<html>"), Outcome.REFUSED, False, None),
+        (HttpReply(status=400, body=b"[]"), Outcome.REFUSED, False, None),
         (refuse(412, "PreconditionFailed"), Outcome.UNKNOWN, False, None),
         (refuse(504, "GatewayTimeout"), Outcome.UNKNOWN, False, None),
-        (Answer(status=200), Outcome.UNKNOWN, False, None),
-        (Answer(status=307, headers={"Location": "/elsewhere"}), Outcome.UNKNOWN, False, None),
+        (HttpReply(status=200), Outcome.UNKNOWN, False, None),
+        (HttpReply(status=307, headers={"Location": "/elsewhere"}), Outcome.UNKNOWN, False, None),
         (result(successful=False, httpStatusCode=401), Outcome.RETRY, False, 60),
         (result(successful=False, httpStatusCode=412), Outcome.UNKNOWN, False, None),
         (result(successful=False, httpStatusCode=202), Outcome.UNKNOWN, False, None),
         (result(messageId=None), Outcome.UNKNOWN, False, None),
         (as_json(202, {"value": []}), Outcome.UNKNOWN, False, None),
         (as_json(202, {"value": [1]}), Outcome.UNKNOWN, False, None),
-        (Answer(status=202, body=b"<html>"), Outcome.UNKNOWN, False, None),
-        (Answer(cut=True), Outcome.UNKNOWN, False, None),
+        (HttpReply(status=202, body=b"<html>"), Outcome.UNKNOWN, False, None),
+        (HttpReply(breaks="closed"), Outcome.UNKNOWN, False, None),
     ],
 )
 def test_answer_is_understood(peer, answer, outcome, elsewhere, after):
     peer.next.append(answer)
 
-    told = make_provider(peer.url).send(make_sms())
+    told = make_provider(peer.base_url).send(make_sms())
 
     assert (told.outcome, told.elsewhere) == (outcome, elsewhere)
     assert told.retry_after_seconds == after
     assert "255712345678" not in told.reason
-    assert len(peer.calls) == 1
+    assert len(peer.requests) == 1
 
 
-@pytest.mark.parametrize("slow", [{"after_seconds": 3.0}, {"drip_seconds": 0.3}])
+@pytest.mark.parametrize(
+    "slow",
+    [LateReply(status=202, body=b'{"value":[]}', after_seconds=3.0), HttpReply(breaks="drip")],
+)
 def test_slow_server_is_left_at_the_deadline_and_got_the_message_once(peer, slow):
-    peer.next.append(Answer(status=202, body=b'{"value":[]}', **slow))
+    peer.next.append(slow)
     started = time.monotonic()
 
-    told = make_provider(peer.url, timeout_seconds=0.5).send(make_sms())
+    told = make_provider(peer.base_url, timeout_seconds=0.5).send(make_sms())
 
     assert told.outcome == Outcome.UNKNOWN
     assert time.monotonic() - started < 2
-    assert len(peer.calls) == 1
+    assert len(peer.requests) == 1
 
 
 def test_server_that_is_not_there_means_try_later():
@@ -246,10 +253,10 @@ def test_server_that_is_not_there_means_try_later():
 
 
 def test_text_that_azure_would_not_take_is_refused_without_a_call(peer):
-    told = make_provider(peer.url).send(make_sms(text="x" * 2049))
+    told = make_provider(peer.base_url).send(make_sms(text="x" * 2049))
 
     assert told.outcome == Outcome.REFUSED
-    assert peer.calls == []
+    assert peer.requests == []
 
 
 @pytest.mark.parametrize(
@@ -285,7 +292,7 @@ def test_settings_build_it_by_name(settings):
 
 def test_nothing_secret_is_logged_or_shown(peer, caplog):
     with caplog.at_level(logging.DEBUG):
-        provider = make_provider(peer.url)
+        provider = make_provider(peer.base_url)
         outcome = provider.send(make_sms())
 
     seen = f"{caplog.text} {provider!r} {outcome!r}"

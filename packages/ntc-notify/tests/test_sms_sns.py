@@ -10,10 +10,11 @@ from uuid import uuid4
 import pytest
 from ntc_notify.providers.sms_sns import SnsProvider
 from ntc_notify.registry import SMS_PROVIDERS
+from ntc_notify.testing import HttpReply
 from ntc_notify.types import Outcome, OutgoingSms
 
 from tests import aws_peer
-from tests.http_peer import Answer, run_peer
+from tests.http_peer import LateReply, run_peer
 from tests.moto_peer import run_moto
 
 
@@ -70,13 +71,13 @@ def test_number_that_sns_does_not_take_is_refused(moto):
 
 def test_call_is_signed_and_carries_sender_type_and_price(sns):
     provider = make_provider(
-        sns.url, sender_id="FARAJA", sms_type="Promotional", max_price_usd="0.30"
+        sns.base_url, sender_id="FARAJA", sms_type="Promotional", max_price_usd="0.30"
     )
 
     outcome = provider.send(make_sms())
 
     assert (outcome.outcome, outcome.provider_ref) == (Outcome.ACCEPTED, aws_peer.MESSAGE_ID)
-    form = aws_peer.read_form(sns.calls[0])
+    form = aws_peer.read_form(sns.requests[0])
     assert (form["PhoneNumber"], form["Message"]) == ("+255712345678", "Namba yako ni 481516")
     assert "TopicArn" not in form
     attributes = {
@@ -109,50 +110,52 @@ INVALID = "Invalid parameter: PhoneNumber Reason: +255712345678 is not valid to 
         (REFUSE("InvalidParameter", message=INVALID), Outcome.REFUSED, False, None),
         (REFUSE("OptedOut"), Outcome.REFUSED, False, None),
         (REFUSE("EndpointDisabled"), Outcome.REFUSED, True, None),
-        (Answer(status=504, body=b"<html>late</html>"), Outcome.UNKNOWN, False, None),
-        (Answer(status=500), Outcome.UNKNOWN, False, None),
-        (Answer(body=b"hello"), Outcome.UNKNOWN, False, None),
-        (Answer(body=b"<PublishResponse/>"), Outcome.UNKNOWN, False, None),
-        (Answer(cut=True), Outcome.UNKNOWN, False, None),
+        (HttpReply(status=504, body=b"<html>late</html>"), Outcome.UNKNOWN, False, None),
+        (HttpReply(status=500), Outcome.UNKNOWN, False, None),
+        (HttpReply(body=b"hello"), Outcome.UNKNOWN, False, None),
+        (HttpReply(body=b"<PublishResponse/>"), Outcome.UNKNOWN, False, None),
+        (HttpReply(breaks="closed"), Outcome.UNKNOWN, False, None),
     ],
 )
 def test_answer_is_understood(sns, answer, outcome, elsewhere, after):
     sns.next.append(answer)
 
-    result = make_provider(sns.url).send(make_sms())
+    result = make_provider(sns.base_url).send(make_sms())
 
     assert (result.outcome, result.elsewhere) == (outcome, elsewhere)
     assert result.retry_after_seconds == after
     assert "255712345678" not in result.reason
-    assert len(sns.calls) == 1
+    assert len(sns.requests) == 1
 
 
 def test_wrong_key_loses_no_message(sns):
-    provider = make_provider(sns.url, secret_access_key=secrets.token_hex(20))
+    provider = make_provider(sns.base_url, secret_access_key=secrets.token_hex(20))
 
     assert provider.send(make_sms()).outcome == Outcome.RETRY
 
 
-@pytest.mark.parametrize("slow", [{"after_seconds": 3.0}, {"drip_seconds": 0.3}])
+@pytest.mark.parametrize(
+    "slow", [LateReply(body=b"<PublishResponse/>", after_seconds=3.0), HttpReply(breaks="drip")]
+)
 def test_slow_server_is_left_at_the_deadline_and_got_the_message_once(sns, slow):
-    provider = make_provider(sns.url, timeout_seconds=1)
+    provider = make_provider(sns.base_url, timeout_seconds=1)
     provider.send(make_sms())  # the SDK is loaded; it takes a moment
-    sns.calls.clear()
-    sns.next.append(Answer(body=b"<PublishResponse/>", **slow))
+    sns.requests.clear()
+    sns.next.append(slow)
     started = time.monotonic()
 
     result = provider.send(make_sms())
 
     assert result.outcome == Outcome.UNKNOWN
     assert time.monotonic() - started < 2.5
-    assert len(sns.calls) == 1
+    assert len(sns.requests) == 1
 
 
 def test_text_that_sns_would_not_take_is_refused_without_a_call(sns):
-    result = make_provider(sns.url).send(make_sms(text="x" * 1601))
+    result = make_provider(sns.base_url).send(make_sms(text="x" * 1601))
 
     assert result.outcome == Outcome.REFUSED
-    assert sns.calls == []
+    assert sns.requests == []
 
 
 @pytest.mark.parametrize(
@@ -181,7 +184,7 @@ def test_settings_build_it_by_name(settings):
 
 def test_nothing_secret_is_logged_or_shown(sns, caplog):
     with caplog.at_level(logging.DEBUG):
-        provider = make_provider(sns.url)
+        provider = make_provider(sns.base_url)
         outcome = provider.send(make_sms())
 
     seen = f"{caplog.text} {provider!r} {outcome!r}"
