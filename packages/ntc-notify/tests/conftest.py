@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
 import pytest
+from ntc_core.logging import build_logging
 from ntc_notify.signals import message_delivered, message_failed
 
 from tests import scripted
+from tests.logwatch import LogWatch
+from tests.people import EMAIL, PHONE
 from tests.project import CODES
+
+#: Whom and what the tests write about, and what must be in no line of any log.
+SEARCHED = (PHONE, PHONE[1:], EMAIL, "481516", "Kumbukumbu", "Habari", "+25571000", "25571000")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _logs_are_searched_after_the_whole_run(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[None]:
+    """No full number, address, body or code in anything that was logged by any test."""
+    watch = LogWatch(tmp_path_factory.mktemp("logs") / "run.log")
+    root, before = logging.getLogger(), logging.getLogger().level
+    root.addHandler(watch)
+    # As loud as production, and as quiet about the loggers that name URLs.
+    root.setLevel(logging.INFO)
+    for name, options in build_logging()["loggers"].items():
+        logging.getLogger(name).setLevel(options.get("level", logging.NOTSET))
+    yield
+    root.setLevel(before)
+    root.removeHandler(watch)
+    found = watch.find(*SEARCHED)
+    watch.close()
+    assert not found, f"{len(found)} lines, such as: {found[0][:300]}"
 
 
 @pytest.fixture(autouse=True)

@@ -40,10 +40,14 @@ INSTALLED_APPS = [
     "tests",
 ]
 MIDDLEWARE = [
+    "ntc_core.middleware.RequestIdMiddleware",
+    "ntc_core.middleware.RequestLogMiddleware",
+    "ntc_core.middleware.EnvelopeErrorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
 ]
+CSRF_FAILURE_VIEW = "ntc_core.exceptions.csrf_failure"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",

@@ -14,6 +14,8 @@ api_v1 = [
     path("", include("apps.subscriptions.urls")),
     path("", include("ntc_payments.urls")),
     path("", include("ntc_payments.webhook_urls")),
+    path("", include("ntc_notify.urls")),
+    path("", include("ntc_notify.webhook_urls")),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [

@@ -122,6 +122,9 @@ class Message(BaseModel):
     )
 
     class Meta:
+        permissions: ClassVar[list[tuple[str, Any]]] = [
+            ("resend_message", "Can send a message again")
+        ]
         ordering: ClassVar[list[str]] = ["-id"]
         constraints: ClassVar[list[Any]] = [
             models.UniqueConstraint(

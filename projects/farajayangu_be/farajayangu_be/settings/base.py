@@ -182,15 +182,22 @@ NTC_NOTIFY_KINDS = {
         "secrets": "farajayangu_be.receivers.read_code",
         "secret_variables": ["code"],
         "expires_seconds": 5 * 60,
-        "on_ambiguous": "resend",
+        # A second copy does no harm, a missing one keeps somebody out.
+        "on_ambiguous": "failover",
     },
     "account_exists": {"channels": ["sms", "email"]},
     "receipt": {
-        "channels": ["sms", "email"],
+        "channels": ["sms", "email", "inapp"],
         "variables": ["amount", "description", "reference", "paid_at", "active_until"],
     },
     "payment_failed": {
-        "channels": ["sms", "email"],
+        "channels": ["sms", "email", "inapp"],
         "variables": ["amount", "description", "reference", "failure"],
+    },
+    # What staff send to many: `manage.py notify send`.
+    "announcement": {
+        "channels": ["sms", "email", "inapp"],
+        "variables": ["title", "body"],
+        "marketing": True,
     },
 }

@@ -77,6 +77,7 @@ NTC_PAYMENT_PROVIDERS = payment_providers(
 NTC_PAYMENT_RETURN_HOSTS = return_hosts(
     PUBLIC_URL, *CORS_ALLOWED_ORIGINS, "http://localhost", "http://127.0.0.1"
 )
+NTC_NOTIFY_API_URL = f"{PUBLIC_URL}/api/v1"
 NTC_EMAIL_PROVIDERS = message_providers(
     env, "EMAIL_PROVIDERS", default=["mailbox"], mailbox=LOCAL_DIR / "mailbox"
 )

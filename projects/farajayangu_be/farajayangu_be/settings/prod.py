@@ -141,6 +141,7 @@ if NTC_WEBHOOK_PATH_SECRET and (
     )
 NTC_PAYMENT_PROVIDERS = payment_providers(env, public_url=PUBLIC_URL, default=[], simulator={})
 NTC_PAYMENT_RETURN_HOSTS = return_hosts(PUBLIC_URL, *CORS_ALLOWED_ORIGINS)
+NTC_NOTIFY_API_URL = f"{PUBLIC_URL}/api/v1"
 NTC_EMAIL_PROVIDERS = message_providers(
     env, "EMAIL_PROVIDERS", default=["smtp"] if env.text("EMAIL_URL") else [], mailbox=None
 )

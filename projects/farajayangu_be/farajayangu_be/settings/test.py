@@ -46,6 +46,7 @@ NTC_PAYMENT_PROVIDERS = {
     }
 }
 NTC_PAYMENT_RETURN_HOSTS = ["app.example.com"]
+NTC_NOTIFY_API_URL = f"{PUBLIC_URL}/api/v1"
 NTC_EMAIL_PROVIDERS = {"mailbox": {"directory": str(LOCAL_DIR / "mailbox")}}
 NTC_SMS_PROVIDERS = {"mailbox": {"directory": str(LOCAL_DIR / "mailbox")}}
 DEFAULT_FROM_EMAIL = "Faraja Yangu <salamu@example.com>"

@@ -6,6 +6,7 @@ from ntc_notify.services.delivering import announce, deliver, expire_overdue
 from ntc_notify.services.purging import purge
 from ntc_notify.services.reading import mark_all_read, mark_read
 from ntc_notify.services.receipts import process_webhook_event, query_attempt, query_due
+from ntc_notify.services.resending import resend_message
 from ntc_notify.services.sending import send
 from ntc_notify.services.suppressing import (
     lift_suppression,
@@ -29,6 +30,7 @@ __all__ = [
     "purge",
     "query_attempt",
     "query_due",
+    "resend_message",
     "send",
     "send_bulk",
     "set_preference",

@@ -21,7 +21,6 @@ from ntc_notify.segments import measure_sms
 from ntc_notify.types import (
     Attachment,
     Channel,
-    OnAmbiguous,
     Outcome,
     OutgoingEmail,
     OutgoingMessage,
@@ -64,13 +63,12 @@ def render_message(message: Message, kind: Kind) -> Rendered:
 
 
 def prepare_attempt(
-    message: Message, provider_name: str, attempts: Sequence[DeliveryAttempt], kind: Kind
+    message: Message, provider_name: str, attempts: Sequence[DeliveryAttempt]
 ) -> DeliveryAttempt:
     """Return the unsaved attempt; the same road after an unknown outcome bears the same id."""
     attempt = DeliveryAttempt(message=message, provider=provider_name)
     last = attempts[-1] if attempts else None
-    same_road = last and last.outcome == Outcome.UNKNOWN and last.provider == provider_name
-    if last and same_road and kind.on_ambiguous != OnAmbiguous.HOLD:
+    if last and last.outcome == Outcome.UNKNOWN and last.provider == provider_name:
         attempt.provider_uid = last.provider_uid
     else:
         attempt.provider_uid = make_provider_uid(attempt.uid)

@@ -133,7 +133,7 @@ def prepare(
     Raises:
         RenderingFailed: a template is broken; the job tries again until it expires.
     """
-    attempt = prepare_attempt(message, provider_name, attempts, kind)
+    attempt = prepare_attempt(message, provider_name, attempts)
     try:
         outgoing = compose(message, kind, attempt)
     except ContentGone:
