@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -11,14 +12,24 @@ from uuid import uuid4
 
 import pytest
 import time_machine
-from ntc_core.http import AnswerUnreadable
+from hypothesis import given
+from hypothesis import strategies as st
+from ntc_core.http import AnswerUnreadable, HttpAnswer
 from ntc_core.webhooks.types import PayloadUnreadable, SignatureInvalid, WebhookRequest
 from ntc_notify.providers.beem import BeemRefused, make_authorization, to_dest_addr
-from ntc_notify.providers.sms_beem import ERRORS, BeemSmsProvider, format_schedule_time
+from ntc_notify.providers.sms_beem import (
+    ERRORS,
+    BeemSmsProvider,
+    _entries,
+    _understand,
+    format_schedule_time,
+)
 from ntc_notify.registry import SMS_PROVIDERS
 from ntc_notify.segments import measure_sms
 from ntc_notify.testing import HttpReply, http_peer
 from ntc_notify.types import MessageState, Outcome, OutgoingSms
+
+from tests.odd_json import odd_versions
 
 VECTORS = Path(__file__).parent / "vectors" / "beem"
 API_KEY, SECRET = "demo-sms-key-01", "ZGVtby1zZWNyZXQtMDE="
@@ -606,6 +617,55 @@ def test_sender_name_that_exists_is_refused():
         pytest.raises(BeemRefused, match="conflict"),
     ):
         make_provider(peer.base_url).request_sender_name("DUKA", sample="Karibu")
+
+
+# Whatever comes.
+
+ANSWERS = [
+    {"successful": True, "request_id": 7, "code": 100, "valid": 1, "invalid": 0, "duplicates": 0},
+    {"code": 102, "message": "Insufficient balance"},
+    {"data": {"code": 111, "message": "Invalid Sender Id"}},
+]
+REPORTS = [
+    {"request_id": 7, "recipient_id": 1, "dest_addr": "255712345678", "Status": "DELIVERED"},
+    [{"dest_addr": "255712345678", "status": "DELIVERED", "request_id": "7"}],
+    {"data": [{"dest_addr": "255712345678", "status": "FAILED", "request_id": 7}]},
+]
+
+
+def as_answer(content: object, *, status: int = 200) -> HttpAnswer:
+    return HttpAnswer(status=status, headers={}, body=json.dumps(content).encode())
+
+
+@given(
+    st.sampled_from(ANSWERS).flatmap(odd_versions), st.sampled_from([200, 400, 401, 403, 429, 500])
+)
+def test_no_answer_however_odd_is_a_wrong_outcome(content, status):
+    """It is understood, or unreadable, which is unknown; and success needs all its parts."""
+    with suppress(AnswerUnreadable):
+        result = _understand(as_answer(content, status=status), wanted=1)
+        if result.outcome is Outcome.ACCEPTED:
+            assert str(content["code"]).strip() == "100"
+            assert int(content["valid"]) >= 1
+            assert str(content["request_id"]).strip() == result.provider_ref
+            assert status == 200
+        if result.outcome is Outcome.RETRY:
+            assert status == 429
+
+
+@given(st.sampled_from(REPORTS).flatmap(odd_versions))
+def test_no_report_however_odd_breaks_the_reader(content):
+    provider = make_provider("http://127.0.0.1:1")
+    body = json.dumps(content).encode()
+
+    with suppress(PayloadUnreadable):
+        for receipt in provider.read_receipts(body):
+            assert receipt.provider_ref
+            assert receipt.address.startswith("+")
+    with suppress(PayloadUnreadable):
+        assert len(provider.open_webhook(make_webhook(body)).event_type) <= 50
+    for entry in _entries(as_answer(content)):
+        assert isinstance(entry, dict)
 
 
 # Options.

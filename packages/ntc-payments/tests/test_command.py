@@ -135,3 +135,21 @@ def test_replay_runs_the_chosen_events_again(pending, deliver, run_jobs):
     assert "simulator  1" in again
     event.refresh_from_db()
     assert event.state == "processed"
+
+
+def test_replay_passes_over_what_has_no_body_any_more(pending, deliver, run_jobs):
+    """Of many the others are run; of the one that was named it is the answer."""
+    attempt = pending().attempts.get()
+    deliver(event_of(attempt))
+    run_jobs()
+    event = WebhookEvent.objects.get()
+    WebhookEvent.objects.update(body=b"", body_purged_at=timezone.now())
+
+    table, told = payments("replay", "--provider", "simulator")
+    with pytest.raises(CommandError, match="cannot be replayed"):
+        payments("replay", "--event", str(event.uid))
+
+    assert "simulator" not in table
+    assert "cannot be replayed" in told
+    event.refresh_from_db()
+    assert event.state == "processed"

@@ -14,6 +14,9 @@ from ntc_payments.services.breaks import open_break
 from ntc_payments.types import Claim, Observation, Source
 
 from tests.sinks import ListSink
+from tests.test_inbox import deliver, event_of, waiting
+
+__all__ = ["deliver", "waiting"]  # fixtures
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -117,3 +120,16 @@ def test_unknown_attempt_of_a_company_that_is_gone_is_still_told(start, told, se
     tell_gauges()
 
     assert ("payment", "simulator") in labels(told, "ntc_payment_oldest_unknown_seconds")
+
+
+def test_webhook_is_measured_from_the_door_to_its_effect(waiting, deliver, told):
+    """Once, however often the company repeats it."""
+    event = event_of(waiting.attempts.get())
+    for _ in range(2):
+        deliver(event)
+    run_due_jobs()
+
+    lags = [(value, about) for name, value, about in told if name == "ntc_webhook_lag_seconds"]
+    [(seconds, about)] = lags
+    assert 0 <= seconds < 60
+    assert about == {"channel": "payments", "provider": "simulator"}

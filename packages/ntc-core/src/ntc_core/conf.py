@@ -44,6 +44,8 @@ class CoreSettings(AppSettings):
     OUTBOX_KEEP_DAYS: int = 14
     #: Largest webhook body that is read, in bytes.
     WEBHOOK_MAX_BYTES: int = 256 * 1024
+    #: Days the body of a webhook is kept once it was acted upon; None: for ever. What it was stays.
+    WEBHOOK_KEEP_BODY_DAYS: int | None = 90
     #: Suffix of the webhook path of companies that do not sign; empty: no such path exists.
     WEBHOOK_PATH_SECRET: str = ""
     #: Number of proxies in front of the service whose X-Forwarded-For entries are believed.

@@ -94,6 +94,29 @@ def test_processed_event_can_be_replayed_again_and_again(row):
     assert (row.state, row.attempts) == ("processed", 3)
 
 
+def test_log_tells_that_an_event_came_came_again_and_was_run_again(deliver, caplog):
+    """By its uid, and without what is in it."""
+    caplog.set_level("INFO")
+    body = event(phone="+255712345678")
+    for _ in range(2):
+        deliver(body)
+    row = WebhookEvent.objects.get()
+
+    replay_event(row)
+
+    told = [
+        (record.getMessage(), record.event_uid)
+        for record in caplog.records
+        if record.getMessage().startswith("webhook.")
+    ]
+    assert told == [
+        ("webhook.received", str(row.uid)),
+        ("webhook.duplicate", str(row.uid)),
+        ("webhook.replayed", str(row.uid)),
+    ]
+    assert "712345678" not in caplog.text
+
+
 def test_staff_replays_in_the_admin(row, admin_client):
     run_due_jobs()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
 from django.db.models import Count, QuerySet
@@ -12,7 +13,7 @@ from ntc_notify.models import InboxItem, Message, Preference, Suppression, hash_
 from ntc_notify.recipients import read_addresses
 from ntc_notify.types import Channel, Choice, SuppressionReason
 
-__all__ = ["count_batch", "count_unread", "list_inbox", "list_preferences"]
+__all__ = ["count_batch", "count_unread", "list_inbox", "list_messages", "list_preferences"]
 
 
 def count_batch(batch: str) -> Counter[str]:
@@ -25,6 +26,17 @@ def list_inbox(*, user: Any, only_unread: bool = False) -> QuerySet[InboxItem]:
     """Return the items of a user, newest first."""
     items = InboxItem.objects.filter(user_id=user.pk).order_by("-id")
     return items.filter(read_at=None) if only_unread else items
+
+
+def list_messages(*, kinds: Collection[str], dedupe_keys: Collection[str]) -> QuerySet[Message]:
+    """Return the messages of those news, oldest first, with their notifications.
+
+    Args:
+        kinds: names from `NTC_NOTIFY_KINDS`; both together are what `send()` takes as one.
+        dedupe_keys: as they were given to `send()`.
+    """
+    news = {"notification__kind__in": kinds, "notification__dedupe_key__in": dedupe_keys}
+    return Message.objects.filter(**news).select_related("notification").order_by("id")
 
 
 def list_preferences(*, user: Any) -> list[dict[str, Any]]:

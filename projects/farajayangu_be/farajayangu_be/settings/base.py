@@ -174,6 +174,8 @@ SPECTACULAR_SETTINGS = {
 
 # What Django and other apps send (mails to the admins, for one) goes by the same road.
 EMAIL_BACKEND = "ntc_notify.mail_backend.EmailBackend"
+NTC_PAYMENT_TIMELINE_NOTES = "farajayangu_be.timeline.list_messages_about"
+
 NTC_NOTIFY_KINDS = {
     "verification_code": {
         "channels": ["sms", "email"],

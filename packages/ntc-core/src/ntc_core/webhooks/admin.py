@@ -12,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.text import Truncator
 
 from ntc_core.admin import ReadOnlyRows, moment_column
+from ntc_core.errors import Conflict
 from ntc_core.masking import mask_text, mask_value
 from ntc_core.webhooks import services
 from ntc_core.webhooks.models import WebhookEvent
@@ -75,6 +76,8 @@ class WebhookEventAdmin(ReadOnlyRows, BaseAdmin):
     @admin.display(description="body (people masked)")
     def masked_body(self, event: WebhookEvent) -> str:
         """Show the body without the people and the secrets in it."""
+        if event.body_purged_at is not None:
+            return f"(removed on {event.body_purged_at:%Y-%m-%d})"
         body = bytes(event.body)
         try:
             content = mask_value("body", json.loads(body))
@@ -87,8 +90,13 @@ class WebhookEventAdmin(ReadOnlyRows, BaseAdmin):
     @admin.action(description="Run the job of these events again", permissions=["replay"])
     def replay(self, request: HttpRequest, queryset: QuerySet[WebhookEvent]) -> None:
         """Enqueue each event's job once more."""
-        events = list(queryset)
-        for event in events:
-            services.replay_event(event)
+        replayed = 0
+        for event in queryset:
+            try:
+                services.replay_event(event)
+            except Conflict as error:
+                self.message_user(request, error.message, messages.WARNING)
+                continue
             self.log_change(request, event, "Replayed.")
-        self.message_user(request, f"{len(events)} event(s) will be replayed.", messages.SUCCESS)
+            replayed += 1
+        self.message_user(request, f"{replayed} event(s) will be replayed.", messages.SUCCESS)

@@ -33,6 +33,8 @@ class WebhookEvent(BaseModel):
     #: Those that identify or describe; never those that authorise.
     headers = models.JSONField(default=dict)
     body = models.BinaryField()
+    #: When the body was removed, because its time was over; empty: it is here.
+    body_purged_at = models.DateTimeField(null=True, blank=True)
     state = models.CharField(max_length=10, choices=State.choices, default=State.RECEIVED)
     attempts = models.PositiveIntegerField(default=0)
     last_error = models.TextField(blank=True)
@@ -62,6 +64,11 @@ class WebhookEvent(BaseModel):
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["state", "created_at"], name="ntc_webhooks_by_state"),
+            models.Index(
+                fields=["processed_at"],
+                condition=models.Q(state__in=["ignored", "processed"], body_purged_at=None),
+                name="ntc_webhooks_with_body",
+            ),
         ]
 
     def __str__(self) -> str:

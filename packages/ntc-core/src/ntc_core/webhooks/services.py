@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Mapping
+from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import F
@@ -13,7 +14,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from ntc_core.conf import core_settings
-from ntc_core.errors import NotFound
+from ntc_core.errors import Conflict, NotFound
 from ntc_core.masking import mask_text
 from ntc_core.metrics import observe_after_commit
 from ntc_core.models import new_uid
@@ -26,6 +27,7 @@ from ntc_core.webhooks.types import VerifiedWebhook, WebhookRequest
 __all__ = [
     "finish_event",
     "note_failed_job",
+    "purge_bodies",
     "receive_event",
     "replay_event",
     "split_provider_slug",
@@ -119,15 +121,41 @@ def finish_event(event: WebhookEvent, *, state: str, error: str = "") -> None:
 
 
 def replay_event(event: WebhookEvent) -> OutboxJob:
-    """Run the event's job again, whatever became of it before."""
+    """Run the event's job again, whatever became of it before.
+
+    Raises:
+        Conflict: its body was removed; nobody can say any more what it told.
+    """
     key = f"{JOB_KEY_PREFIX}{new_uid()}"
     with transaction.atomic():
-        WebhookEvent.objects.filter(pk=event.pk).update(
+        # In one statement with the question, so that no purge comes in between.
+        kept = WebhookEvent.objects.filter(pk=event.pk, body_purged_at=None).update(
             state=WebhookEvent.State.RECEIVED, processed_at=None, updated_at=Now()
         )
+        if not kept:
+            raise Conflict(
+                f"The body of event {event.uid} was removed after its time; it cannot be replayed.",
+                code="body_purged",
+            )
         job = enqueue(event.job, event.pk, dedupe_key=key)
     log.info("webhook.replayed", extra={"event_uid": str(event.uid), "job_uid": str(job.uid)})
     return job
+
+
+def purge_bodies(batch_size: int = 1000) -> int:
+    """Remove one batch of bodies of events that were acted upon long ago; return its size.
+
+    The rows stay, with their dedupe keys: a delivery that is repeated after years is still the
+    same event. What still waits, or waits for a person, keeps its body.
+    """
+    days = core_settings.WEBHOOK_KEEP_BODY_DAYS
+    if days is None:
+        return 0
+    kept = WebhookEvent.objects.filter(state__in=sorted(_END_STATES), body_purged_at=None)
+    old = kept.filter(processed_at__lt=Now() - timedelta(days=days)).order_by("processed_at")
+    ids = list(old.values_list("pk", flat=True)[:batch_size])
+    # `kept` once more: an event that is being replayed has left it.
+    return kept.filter(pk__in=ids).update(body=b"", body_purged_at=Now(), updated_at=Now())
 
 
 def note_failed_job(*, job: OutboxJob, parked: bool, **_: object) -> None:

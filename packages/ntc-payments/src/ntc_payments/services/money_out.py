@@ -463,6 +463,19 @@ class MoneyOut(ABC, Generic[Call]):
         """Return the name of the break about a row that nobody decided."""
         return f"undecided:{self.subject.value}:{row.pk}"
 
+    def log_resolved(self, row: Call, *, outcome: str, by: Any) -> None:
+        """Note who of the staff decided what a company did not tell."""
+        log.info(
+            "payment.resolved_by_staff",
+            extra={
+                "subject": self.subject.value,
+                "provider": row.provider,
+                "reference": row.reference,
+                "outcome": outcome,
+                "by": str(by.pk),
+            },
+        )
+
     def open_break(self, row: Call, kind: Break.Kind, *, key: str, detail: str) -> None:
         """Open a break about the row, once per key."""
         open_break(

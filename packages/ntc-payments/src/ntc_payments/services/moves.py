@@ -70,7 +70,12 @@ def move_payment(
     )
     log.info(
         "payment.moved",
-        extra={"payment": str(payment.uid), "from": before.value, "to": to.value},
+        extra={
+            "payment": str(payment.uid),
+            "from": before.value,
+            "to": to.value,
+            "source": source.value,
+        },
     )
     return True
 

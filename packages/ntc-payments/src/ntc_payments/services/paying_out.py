@@ -199,7 +199,11 @@ def add_payout(
         PAYOUT_CALLS.send_later(payout)
         log.info(
             "payment.payout_created",
-            extra={"payout": str(payout.uid), "provider": provider.name},
+            extra={
+                "payout": str(payout.uid),
+                "provider": provider.name,
+                "by": str(created_by.pk) if created_by else "",
+            },
         )
     return payout, is_new
 
@@ -288,6 +292,7 @@ def resolve_payout(*, payout_uid: UUID, outcome: str, by: Any, resolution: str) 
             source=Source.STAFF,
             by=by,
         )
+    PAYOUT_CALLS.log_resolved(row, outcome=outcome, by=by)
     payout.refresh_from_db()
     return payout
 

@@ -270,6 +270,7 @@ def resolve_refund(
             source=Source.STAFF,
             by=by,
         )
+    REFUND_CALLS.log_resolved(row, outcome=outcome, by=by)
     refund.refresh_from_db()
     return refund
 
@@ -363,7 +364,14 @@ def _begin(refund: Refund, *, by: Any) -> None:
     )
     log.info(
         "payment.refund_created",
-        extra={"payment": str(refund.payment.uid), "refund": str(refund.uid), "by": str(by or "")},
+        extra={
+            "payment": str(refund.payment.uid),
+            "refund": str(refund.uid),
+            "provider": refund.provider,
+            "route": refund.route,
+            # Never the person: their name may be a number or an address.
+            "by": str(by.pk) if by else "",
+        },
     )
     if refund.route == Route.PROVIDER:
         REFUND_CALLS.send_later(refund)

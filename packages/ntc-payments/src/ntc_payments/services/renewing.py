@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from django.db import transaction
-from django.utils import timezone
+from ntc_core.outbox.clock import database_now
 
 from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
 from ntc_payments.selectors import find_attempt
@@ -71,7 +71,7 @@ def add_renewal(*, provider: str, observation: Observation) -> PaymentAttempt | 
         renews=begun,
         idempotency_key=f"{_KEY_PREFIX}{provider}:{observation.provider_ref}",
         fingerprint=fingerprint_of(content),
-        expires_at=timezone.now(),
+        expires_at=database_now(),
     )
     attempt = PaymentAttempt.objects.create(
         payment=payment,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -32,6 +33,8 @@ from ntc_payments.services.prompts import require_room_for_prompt
 from ntc_payments.types import AttemptStatus, PaymentMethod, PaymentStatus, Source
 
 __all__ = ["retry_payment", "start_payment"]
+
+log = logging.getLogger("ntc_payments")
 
 
 def start_payment(
@@ -109,6 +112,7 @@ def start_payment(
             to_status=PaymentStatus.OPEN.value,
         )
         _add_attempt(payment, provider=chosen)
+    _log_asked("payment.started", payment, provider=chosen)
     return payment
 
 
@@ -148,7 +152,20 @@ def retry_payment(
             reason="retry",
         )
         _add_attempt(payment, provider=chosen)
+    _log_asked("payment.retried", payment, provider=chosen)
     return payment
+
+
+def _log_asked(event: str, payment: Payment, *, provider: PaymentProvider) -> None:
+    log.info(
+        event,
+        extra={
+            "payment": str(payment.uid),
+            "provider": provider.name,
+            "method": payment.method,
+            "by": str(payment.payer_id),
+        },
+    )
 
 
 def _require_retriable(payment: Payment, attempts: list[PaymentAttempt]) -> None:

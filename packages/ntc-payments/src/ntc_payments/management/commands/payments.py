@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
-from ntc_core.errors import NtcError
+from ntc_core.errors import Conflict, NtcError
 from ntc_core.http import AnswerUnreadable, HttpFailure
 from ntc_core.money import Money
 from ntc_core.registry import UnknownProvider
@@ -173,7 +173,14 @@ class Command(BaseCommand):
             raise CommandError("Say which: --event, --provider, --state or --since.")
         replayed: Counter[str] = Counter()
         for found in self._told(list(events.filter(**chosen))):
-            replay_event(found)
+            try:
+                replay_event(found)
+            except Conflict as error:
+                # Of one event by name it is the answer; of many, one that is passed over.
+                if event:
+                    raise
+                self.stderr.write(f"\n{error.message}")
+                continue
             replayed[found.provider] += 1
         self._table(
             ("company", "events to be run again"),
