@@ -176,3 +176,53 @@ def test_what_cannot_work_is_said_at_once(tmp_path, arguments, change, sentence)
     assert refused.returncode != 0
     assert f"CommandError: {sentence}" in refused.stderr or sentence in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+#: Each company once, by a way that its payers use.
+PLAYED = {
+    "selcom": "mobile_push",
+    "clickpesa": "mobile_push",
+    "beem": "hosted_checkout",
+    "polar": "hosted_checkout",
+}
+
+
+def test_every_company_is_played_without_a_contract(tmp_path):
+    """PAYMENT_PROVIDERS alone: the simulator plays whom nobody has keys for, callbacks included."""
+    port = free_ports(1)[0]
+    env = environment(tmp_path, port) | {"PAYMENT_PROVIDERS": ",".join(PLAYED)}
+    serve = ["manage.py", "dev", "--noreload"]
+    with run("dev", serve, env=env, folder=tmp_path) as running:
+        wait_until_ready(running, port)
+        assert "Played     selcom, clickpesa, beem, polar" in running.output
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as customer:
+            sign_in_as_customer(customer, running)
+            for company, method in PLAYED.items():
+                pay_by(customer, company, method)
+        assert "Traceback" not in running.output
+
+
+def sign_in_as_customer(client: httpx.Client, running: Running) -> None:
+    """Sign in as the customer whose password the server has printed."""
+    [identifier] = re.findall(r"identifier (\S+)", running.output)
+    [password] = re.findall(r"password   (\S+)", running.output)
+    form = {"identifier": identifier, "password": password, "transport": "token"}
+    answer = client.post("/api/v1/auth/login/", json=form)
+    client.headers["Authorization"] = f"Bearer {answer.json()['data']['access']}"
+
+
+def pay_by(customer: httpx.Client, company: str, method: str) -> None:
+    """Buy the dearest plan there, approve on the phone, and wait until it is paid."""
+    plans = customer.get("/api/v1/plans/").json()["data"]["results"]
+    choice = {"plan": plans[-1]["uid"], "method": method, "provider": company}
+    bought = customer.post("/api/v1/subscriptions/", json=choice).json()["data"]["payment"]
+
+    def approve() -> bool:
+        prompts = customer.get("/dev/phone/", headers={"Accept": "application/json"}).json()
+        for prompt in prompts:
+            customer.post(f"/dev/phone/{prompt['uid']}/approve/")
+        payment = customer.get(f"/api/v1/payments/{bought['uid']}/").json()["data"]
+        assert payment["status"] in {"open", "processing", "succeeded"}, (company, payment)
+        return bool(payment["status"] == "succeeded")
+
+    wait_until(approve, what=f"the payment by {company}", timeout_seconds=60)

@@ -115,6 +115,8 @@ def test_job_of_a_killed_worker_is_done_after_its_lease(database):
     assert worker.wait(timeout=60) == 137
     assert database.states() == ["running"]
     assert database.effects() == []
-    database.connection.execute("UPDATE ntc_outbox_outboxjob SET task = 'tests.take_effect'")
+    database.connection.execute(
+        "UPDATE ntc_outbox_outboxjob SET task = 'tests.take_effect' WHERE task = 'tests.die'"
+    )
     with database.workers(1):
         wait_until(lambda: database.effects() == ["job"])

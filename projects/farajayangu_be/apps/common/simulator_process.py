@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
+
 __all__ = ["SimulatorDied", "find_free_port", "is_free", "is_listening", "run_simulator"]
 
 START_TIMEOUT_SECONDS = 20.0
@@ -51,8 +53,12 @@ def find_free_port(first: int) -> int:
 
 
 @contextmanager
-def run_simulator(options: Mapping[str, str], *, state: Path) -> Iterator[None]:
-    """Play the mobile-money company at `options["base_url"]` until the block ends.
+def run_simulator(
+    options: Mapping[str, str], *, state: Path, callbacks: Mapping[str, str] | None = None
+) -> Iterator[None]:
+    """Play the companies at `options["base_url"]` until the block ends.
+
+    `callbacks` says where each company tells what happened, as one does in its dashboard.
 
     The child also watches its standard input, whose other end only this process holds: a
     `kill -9` of ours closes it, and the child follows.
@@ -75,6 +81,9 @@ def run_simulator(options: Mapping[str, str], *, state: Path) -> Iterator[None]:
     )
     try:
         _wait_until_listening(process, options["base_url"])
+        if callbacks:
+            url = f"{options['base_url'].rstrip('/')}/callbacks"
+            httpx.put(url, json=dict(callbacks), timeout=10, trust_env=False).raise_for_status()
         yield
     finally:
         _stop(process)

@@ -14,9 +14,16 @@ from pathlib import Path
 from ntc_core.conf import CoreSettings
 from ntc_core.logging import build_logging
 
-from . import dotenv  # noqa: F401 - before anything reads the environment
+from . import dotenv, played  # noqa: F401 - before anything reads the environment
 from .base import *  # noqa: F403 - settings inherit this way
-from .base import CORS_ALLOWED_ORIGINS, LOG_DIR, LOG_LEVEL, ROOT_DIR, env
+from .base import (
+    CORS_ALLOWED_ORIGINS,
+    LOG_DIR,
+    LOG_LEVEL,
+    NTC_WEBHOOK_PATH_SECRET,
+    ROOT_DIR,
+    env,
+)
 from .companies import beem_otp, message_providers, payment_providers, return_hosts
 from .local_secret import read_or_make_secret
 
@@ -74,6 +81,11 @@ NTC_PAYMENT_PROVIDERS = payment_providers(
         "webhook_secret": _derive("simulator.webhook_secret"),
     },
 )
+#: Company -> where the simulator tells what happened, for those it plays besides its own.
+PLAYED_COMPANIES = {
+    name: f"{PUBLIC_URL}/api/v1/webhooks/payments/{name}-{NTC_WEBHOOK_PATH_SECRET}/"
+    for name in played.PLAYED
+}
 NTC_PAYMENT_RETURN_HOSTS = return_hosts(
     PUBLIC_URL, *CORS_ALLOWED_ORIGINS, "http://localhost", "http://127.0.0.1"
 )

@@ -78,7 +78,8 @@ class Command(RunserverCommand):
             return nullcontext()
         if not is_free(urlsplit(options["base_url"]).port or 80):
             _begin_again_with_free_port()
-        return run_simulator(options, state=settings.LOCAL_DIR / "simulator.sqlite3")
+        state = settings.LOCAL_DIR / "simulator.sqlite3"
+        return run_simulator(options, state=state, callbacks=settings.PLAYED_COMPANIES)
 
     def _say_where_things_are(self) -> None:
         base = settings.PUBLIC_URL
@@ -94,6 +95,8 @@ class Command(RunserverCommand):
             f"             identifier {customer.email} or {customer.phone_e164}",
             f"             password   {customer.password}",
         ]
+        if settings.PLAYED_COMPANIES:
+            lines.append(f"  Played     {', '.join(settings.PLAYED_COMPANIES)}   by the simulator")
         if settings.NTC_OUTBOX_RUNNER == "celery":
             lines.append("  Jobs       celery -A farajayangu_be.celery worker   (and: beat)")
         self.stdout.write("\n".join([*lines, ""]))
