@@ -9,8 +9,10 @@ from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.services import run_due_jobs
 from ntc_core.testing.plugin import make_user
 from ntc_notify import services
+from ntc_notify.conf import get_kind
 from ntc_notify.errors import NoReachableAddress
 from ntc_notify.models import InboxItem, Message
+from ntc_notify.services.inapp import put_into_inbox
 from ntc_notify.signals import inbox_item_created
 from ntc_notify.types import Channel, MessageState, Recipient
 
@@ -61,6 +63,16 @@ def test_job_that_runs_twice_makes_one_item():
     run_due_jobs()
 
     assert InboxItem.objects.count() == 1
+
+
+def test_two_workers_that_have_both_read_the_message_make_one_item():
+    message = tell(make_user())
+    copies = [Message.objects.select_related("notification").get() for _ in range(2)]
+
+    for copy in copies:
+        put_into_inbox(copy, get_kind("alert"))
+
+    assert InboxItem.objects.get().message == message
 
 
 def test_user_who_does_not_want_it_has_no_item():

@@ -140,6 +140,17 @@ def test_replayed_webhook_changes_nothing(sent, heard):
     assert WebhookEvent.objects.get().state == "processed"
 
 
+def test_replay_does_not_take_back_what_staff_have_lifted(sent):
+    deliver_receipt("alpha", {"state": "failed", "ref": "ref-1", "suppression": "hard_bounce"})
+    run_due_jobs()
+    services.lift_suppression(Suppression.objects.get(), by=None)
+
+    replay_event(WebhookEvent.objects.get())
+    run_due_jobs()
+
+    assert not Suppression.objects.filter(lifted_at=None).exists()
+
+
 def test_receipt_that_beats_our_own_commit_is_matched_later(sms_company):
     deliver_receipt("alpha", {"state": "delivered", "ref": "ref-1"})
     run_due_jobs()

@@ -47,7 +47,7 @@ def test_c1_workers_with_different_clocks(scene, buy, settings, repeats, clocks)
     first, second = clocks
     settings.NTC_PAYMENT_PROVIDERS = {"simulator": {**scene.options, "total_timeout_seconds": 5}}
     for _ in range(repeats):
-        killed, sent = buy().attempts.get(), None
+        killed = buy().attempts.get()
         kill_worker(
             settings,
             NTC_FAILPOINT="payments.sending_committed",
@@ -75,6 +75,7 @@ def test_c1_workers_with_different_clocks(scene, buy, settings, repeats, clocks)
 
         # A webhook of the right time is refused by a web server of a wrong one, and told again.
         scene.approve(reference=sent.reference)
+        sent.refresh_from_db()
         body, headers = signed(scene, event_of(sent))
         with serving(settings, WORKER_CLOCK_IS_WRONG_BY=first) as site:
             assert deliver(site + URL, body, headers) == 401
