@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.test import Client, override_settings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ntc_core.outbox.services import run_due_jobs
@@ -61,6 +61,11 @@ def tell(name: str, attempt: PaymentAttempt) -> None:
     run_due_jobs()
 
 
+def company(**truth: Any) -> override_settings:
+    """Return a context in which the company, asked, answers this."""
+    return override_settings(NTC_PAYMENT_PROVIDERS={"told": {"class": TOLD, **truth}})
+
+
 def truth_of(names: list[str]) -> str:
     """Return the last thing that happened to the money."""
     return next(name for name in ENDS if name in names or name == "pending")
@@ -79,39 +84,35 @@ NAMES = st.sets(st.sampled_from([*CLAIMS, "refund"]), min_size=1)
 
 @examples(80)
 @given(names=NAMES, data=st.data())
-def test_every_order_ends_the_same(start, settings, announced, names, data):
+def test_every_order_ends_the_same(start, announced, names, data):
     """Webhooks before, between and after our own queries, each any number of times."""
-    require_same_end(start, settings, announced, names=names, data=data)
+    require_same_end(start, announced, names=names, data=data)
 
 
 @pytest.mark.faults
 @examples(2000)
 @given(names=NAMES, data=st.data())
-def test_each_of_2000_orders_ends_the_same(start, settings, announced, names, data):
-    require_same_end(start, settings, announced, names=names, data=data)
+def test_each_of_2000_orders_ends_the_same(start, announced, names, data):
+    require_same_end(start, announced, names=names, data=data)
 
 
-def require_same_end(
-    start: Any, settings: Any, announced: Counter[str], *, names: set[str], data: Any
-) -> None:
+def require_same_end(start: Any, announced: Counter[str], *, names: set[str], data: Any) -> None:
     truth = truth_of(sorted(names))
-    options = {"class": TOLD, "truth": []}
-    settings.NTC_PAYMENT_PROVIDERS = {"told": options}
-    payment = start(method="control_number", idempotency_key=str(uuid.uuid4()))
+    with company(truth=[]):
+        payment = start(method="control_number", idempotency_key=str(uuid.uuid4()))
     attempt = payment.attempts.get()
-    settings.NTC_PAYMENT_PROVIDERS = {"told": {**options, "truth": [fact(truth, attempt)]}}
     repeats = data.draw(st.lists(st.sampled_from([*sorted(names), "poll"]), max_size=4))
     order = data.draw(st.permutations([*sorted(names), *repeats]))
     before = Counter(balances())
     announced.clear()
-    if data.draw(st.booleans()):
+    with company(truth=[fact(truth, attempt)]):
+        if data.draw(st.booleans()):
+            run_due_jobs()
+        for name in order:
+            tell(name, attempt)
         run_due_jobs()
-
-    for name in order:
-        tell(name, attempt)
-    run_due_jobs()
-    tell("poll", attempt)
-    run_due_jobs()
+        tell("poll", attempt)
+        run_due_jobs()
 
     status, payment_status, booked, told = ENDS[truth]
     payment.refresh_from_db()
@@ -145,37 +146,32 @@ TOLD_OF_REFUNDS = st.lists(
 
 @examples(80)
 @given(order=TOLD_OF_REFUNDS, end=st.sampled_from(sorted(REFUND_ENDS)))
-def test_every_order_with_a_refund_ends_the_same(start, settings, order, end):
+def test_every_order_with_a_refund_ends_the_same(start, order, end):
     """Staff ask for a refund as soon as there is money, or later; news of both mix."""
-    require_same_end_of_refund(start, settings, order=order, end=end)
+    require_same_end_of_refund(start, order=order, end=end)
 
 
 @pytest.mark.faults
 @examples(2000)
 @given(order=TOLD_OF_REFUNDS, end=st.sampled_from(sorted(REFUND_ENDS)))
-def test_each_of_2000_orders_with_a_refund_ends_the_same(start, settings, order, end):
-    require_same_end_of_refund(start, settings, order=order, end=end)
+def test_each_of_2000_orders_with_a_refund_ends_the_same(start, order, end):
+    require_same_end_of_refund(start, order=order, end=end)
 
 
-def require_same_end_of_refund(start: Any, settings: Any, *, order: list[str], end: str) -> None:
-    options = {"class": TOLD, "truth": [], "refund_truth": [{"claim": "accepted"}]}
-    settings.NTC_PAYMENT_PROVIDERS = {"told": options}
-    payment = start(method="control_number", idempotency_key=str(uuid.uuid4()))
-    attempt = payment.attempts.get()
-    run_due_jobs()
+def require_same_end_of_refund(start: Any, *, order: list[str], end: str) -> None:
+    with company(truth=[], refund_truth=[{"claim": "accepted"}]):
+        payment = start(method="control_number", idempotency_key=str(uuid.uuid4()))
+        attempt = payment.attempts.get()
+        run_due_jobs()
     before = Counter(balances())
-
-    def truths(refund_claim: str) -> dict[str, Any]:
-        refund_truth = [{"claim": refund_claim}]
-        return {**options, "truth": [fact("success", attempt)], "refund_truth": refund_truth}
-
-    settings.NTC_PAYMENT_PROVIDERS = {"told": truths("accepted")}
-    for name in order:
-        tell_of_refund(name, payment, end=end)
+    truth = [fact("success", attempt)]
+    with company(truth=truth, refund_truth=[{"claim": "accepted"}]):
+        for name in order:
+            tell_of_refund(name, payment, end=end)
     # In the end everything has been told once, in the order in which it happened.
-    settings.NTC_PAYMENT_PROVIDERS = {"told": truths(end)}
-    for name in ("success", "poll", "ask", "poll_refund", "refund"):
-        tell_of_refund(name, payment, end=end)
+    with company(truth=truth, refund_truth=[{"claim": end}]):
+        for name in ("success", "poll", "ask", "poll_refund", "refund"):
+            tell_of_refund(name, payment, end=end)
 
     status, given_back, breaks = REFUND_ENDS[end]
     payment.refresh_from_db()
