@@ -31,6 +31,7 @@ INSTALLED_APPS = [
     "ntc_core.outbox",
     "ntc_core.webhooks",
     "ntc_core.auth",
+    "ntc_core.realtime",
     "tests",
 ]
 

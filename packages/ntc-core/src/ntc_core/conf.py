@@ -81,6 +81,7 @@ THROTTLE_RATES: dict[str, str | None] = {
     "verify": "30/min",
     "verify_account": "10/min",
     "password_change": "5/5m",
+    "realtime": "60/min",  # tickets, per user
     "payments": "30/min",  # ntc_payments, per user
 }
 

@@ -1,6 +1,6 @@
 """A rotating log file that several processes may write to.
 
-The standard `RotatingFileHandler` is for one process: with gunicorn's workers, one renames
+The standard `RotatingFileHandler` is for one process: with several web processes, one renames
 the file while the others go on writing to the old one, and soon two of them rotate at once
 and a whole file is lost.
 """

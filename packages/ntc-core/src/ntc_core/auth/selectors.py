@@ -16,6 +16,7 @@ from ntc_core.auth.session_cache import find_cached, remember
 from ntc_core.auth.tokens import Claims, hash_jti
 
 __all__ = [
+    "filter_live",
     "find_live_session",
     "find_record",
     "get_live_session",
@@ -61,6 +62,11 @@ def require_live(session: AuthSession, *, claims: Claims) -> None:
         raise TokenInvalid
     if session.uid != claims.session_uid or subject_of(session.user) != claims.subject:
         raise TokenInvalid
+
+
+def filter_live(sessions: QuerySet[AuthSession]) -> QuerySet[AuthSession]:
+    """Return those that go on and whose user is active, as `require_live` judges one."""
+    return sessions.filter(revoked_at=None, expires_at__gt=timezone.now(), user__is_active=True)
 
 
 def find_record(*, jti: str) -> RefreshRecord | None:

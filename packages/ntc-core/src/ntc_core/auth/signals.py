@@ -6,13 +6,17 @@ passes on `challenge.uid` only: who renders the message asks `services.reveal_co
 
 `refresh_reused(sender=AuthSession, session=AuthSession)` is sent once, inside the transaction
 that ends a session because a spent refresh token came back: somebody has a copy of it.
+
+`sessions_ended(sender=AuthSession, uids=list[UUID])` is sent inside the transaction that ends
+or deletes sessions, whatever the reason.
 """
 
 from __future__ import annotations
 
 from django.dispatch import Signal
 
-__all__ = ["code_issued", "refresh_reused"]
+__all__ = ["code_issued", "refresh_reused", "sessions_ended"]
 
 code_issued = Signal()
 refresh_reused = Signal()
+sessions_ended = Signal()

@@ -10,6 +10,7 @@ from django.utils import timezone
 from ntc_core.auth.audit import record_event
 from ntc_core.auth.models import AuthSession, EndReason, RefreshRecord
 from ntc_core.auth.session_cache import forget_sessions
+from ntc_core.auth.signals import sessions_ended
 from ntc_core.auth.tokens import read
 from ntc_core.auth.users import end_django_sessions
 
@@ -72,6 +73,7 @@ def end_sessions(sessions: QuerySet[AuthSession], *, reason: EndReason) -> int:
         revoked_at=now, revoked_reason=reason, updated_at=now
     )
     forget_sessions(uids)
+    sessions_ended.send(sender=AuthSession, uids=uids)
     return ended
 
 
@@ -90,3 +92,4 @@ def delete_sessions(sender: type[Any], instance: Any, **_: Any) -> None:
         RefreshRecord.objects.filter(session__in=uids).delete()
         AuthSession.objects.filter(pk__in=uids).delete()
         forget_sessions(uids.values())
+        sessions_ended.send(sender=AuthSession, uids=list(uids.values()))
