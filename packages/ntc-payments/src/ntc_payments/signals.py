@@ -11,6 +11,7 @@ from django.dispatch import Signal
 
 __all__ = [
     "SIGNALS",
+    "payment_changed",
     "payment_duplicate_charge",
     "payment_expired",
     "payment_failed",
@@ -48,6 +49,12 @@ payout_succeeded = Signal()
 payout_failed = Signal()
 #: It had succeeded, and came back. At most once per payout.
 payout_reversed = Signal()
+
+#: What the payer sees of it is another: its status, or what to do next. For a screen that shows
+#: it at once: `sender=Payment, payment=payment`, sent within the transaction that changes it,
+#: perhaps several times in one. Write rows, and lock none. A receiver that raises is logged, and
+#: what it wrote undone: nobody's screen may stand in the way of money.
+payment_changed = Signal()
 
 #: The name that is stored in the announcing job -> the signal.
 SIGNALS = {

@@ -13,12 +13,14 @@ from contextvars import ContextVar
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 from ntc_core.request_id import get_request_id
 
 from ntc_payments.metrics import count_outcome
 from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
+from ntc_payments.signals import payment_changed
 from ntc_payments.transitions import attempt_may_follow, payment_may_follow
 from ntc_payments.types import AttemptStatus, PaymentStatus, Source, Subject
 
@@ -77,6 +79,7 @@ def move_payment(
             "source": source.value,
         },
     )
+    _tell_of_change(payment)
     return True
 
 
@@ -110,6 +113,7 @@ def move_attempt(
     )
     count_outcome(subject=Subject.PAYMENT, provider=attempt.provider, status=to)
     _refresh(attempt, changes)
+    _tell_of_change(attempt.payment)
     return True
 
 
@@ -128,6 +132,17 @@ def write_event(**values: Any) -> PaymentEvent:
     return PaymentEvent.objects.create(
         request_id=get_request_id(), webhook_uid=_webhook_uid.get(), **values
     )
+
+
+def _tell_of_change(payment: Payment) -> None:
+    """Send `payment_changed`; the savepoint keeps what a receiver breaks from breaking ours."""
+    if not payment_changed.has_listeners(Payment):
+        return
+    try:
+        with transaction.atomic():
+            payment_changed.send(sender=Payment, payment=payment)
+    except Exception:
+        log.exception("payment.change_not_told", extra={"payment": str(payment.uid)})
 
 
 def _refresh(row: Payment | PaymentAttempt, changes: dict[str, Any]) -> None:
