@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from ntc_core.outbox.models import OutboxJob
-from ntc_core.outbox.services import run_due_jobs
+from ntc_core.outbox.services import bring_forward, run_due_jobs
 from ntc_core.testing.plugin import make_user
 from ntc_notify import services
 from ntc_notify.conf import get_kind
@@ -54,6 +54,30 @@ def test_message_becomes_an_item(heard, pushed):
     assert message.masked_address == f"user:{user.pk}"
     assert heard == [(MessageState.DELIVERED, message.uid)]
     assert pushed == [item]
+
+
+def test_an_item_nobody_could_be_told_of_is_not_written_and_tried_again():
+    """What shows it and what stores it commit together."""
+    told = []
+
+    def break_once(item, **_):
+        told.append(item)
+        if len(told) == 1:
+            raise RuntimeError("broken on purpose")
+
+    inbox_item_created.connect(break_once)
+    try:
+        message = tell(make_user())
+        run_due_jobs()
+        assert not InboxItem.objects.exists()
+        bring_forward(OutboxJob.objects.all())
+        run_due_jobs()
+    finally:
+        inbox_item_created.disconnect(break_once)
+
+    assert [item.pk for item in InboxItem.objects.all()] == [told[1].pk]
+    message.refresh_from_db()
+    assert message.state == MessageState.DELIVERED
 
 
 def test_job_that_runs_twice_makes_one_item():

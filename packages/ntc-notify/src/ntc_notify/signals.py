@@ -17,6 +17,6 @@ message_delivered = Signal()
 #: The message will not arrive: `message.state` is "failed" or "expired".
 message_failed = Signal()
 
-#: An item is in somebody's inbox: `sender=InboxItem, item=item`, after the commit. Best effort,
-#: for a socket that shows it at once; whoever missed it finds it in the inbox.
+#: An item is in somebody's inbox: `sender=InboxItem, item=item`, in the transaction that writes
+#: it, for a socket that shows it at once. A receiver that raises undoes both, and is asked again.
 inbox_item_created = Signal()

@@ -47,8 +47,5 @@ def put_into_inbox(message: Message, kind: Kind) -> None:
                 title=rendered.subject[:LONGEST_TITLE],
                 body=rendered.text,
             )
-            # On commit: who pushes it to a socket must find the row.
-            transaction.on_commit(
-                lambda: signals.inbox_item_created.send(sender=InboxItem, item=item), robust=True
-            )
+            signals.inbox_item_created.send(sender=InboxItem, item=item)
     log.info("message.tried", extra=log_fields(message) | {"state": str(state)})
