@@ -18,10 +18,13 @@ from django.dispatch import receiver
 from ntc_core.auth.services import code_secrets
 from ntc_core.auth.signals import code_issued
 from ntc_core.errors import NotFound, Unavailable
+from ntc_core.realtime import publish, stream_of
 from ntc_notify import services as notify
 from ntc_notify.errors import ContentGone, InvalidRecipient, NoReachableAddress
+from ntc_notify.signals import inbox_item_created
 from ntc_notify.types import Recipient
 from ntc_payments.signals import (
+    payment_changed,
     payment_failed,
     payment_refunded,
     payment_reversed,
@@ -31,10 +34,13 @@ from ntc_payments.signals import (
 if TYPE_CHECKING:
     from apps.accounts.models import PendingRegistration
     from ntc_core.auth.models import OneTimeCode
+    from ntc_notify.models import InboxItem
     from ntc_payments.models import Payment, PaymentAttempt, Refund
 
 __all__ = [
     "grant_and_thank",
+    "push_inbox_item",
+    "push_payment",
     "read_code",
     "send_code",
     "tell_of_account",
@@ -131,6 +137,21 @@ def withdraw_refunded(payment: Payment, attempt: PaymentAttempt, refund: Refund,
     whole = attempt.settles and attempt.refunded_minor >= payment.amount_minor
     if whole and payment.purpose == subscriptions.PURPOSE:
         subscriptions.withdraw_period(payment=payment)
+
+
+@receiver(payment_changed, dispatch_uid="farajayangu_be.push_payment")
+def push_payment(payment: Payment, **_: Any) -> None:
+    """Let "waiting for your PIN" turn to "paid" by itself; the client fetches the rest."""
+    if payment.payer_id is not None:
+        data = {"uid": str(payment.uid), "status": payment.status}
+        publish(stream_of(payment.payer_id), "payment.updated", data)
+
+
+@receiver(inbox_item_created, dispatch_uid="farajayangu_be.push_inbox_item")
+def push_inbox_item(item: InboxItem, **_: Any) -> None:
+    """Show that there is something new; its text is fetched from the inbox."""
+    data = {"uid": str(item.uid), "kind": item.kind}
+    publish(stream_of(item.user_id), "inbox.item_created", data)
 
 
 def _facts(payment: Payment, attempt: PaymentAttempt | None) -> dict[str, str]:

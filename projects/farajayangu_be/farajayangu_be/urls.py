@@ -10,6 +10,7 @@ from ntc_core.schema import schema_urls
 
 api_v1 = [
     path("auth/", include("ntc_core.auth.urls")),
+    path("", include("ntc_core.realtime.urls")),
     path("accounts/", include("apps.accounts.urls")),
     path("", include("apps.subscriptions.urls")),
     path("", include("ntc_payments.urls")),
@@ -28,8 +29,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
 
 if settings.DEBUG:
     index = TemplateView.as_view(template_name="farajayangu_be/index.html")
+    pay = TemplateView.as_view(template_name="farajayangu_be/pay.html")
     urlpatterns += [
         path("", index, name="index"),
+        path("dev/pay/", pay, name="pay"),
         path("dev/phone/", include("ntc_payments.simulator.urls")),
         path("dev/mailbox/", include("ntc_notify.mailbox.urls")),
     ]

@@ -1,4 +1,4 @@
-"""The WSGI door: `gunicorn farajayangu_be.wsgi`."""
+"""The HTTP API alone, for a server that speaks WSGI; `asgi.py` has the sockets too."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Web pages of ours and of others: one TLS server that answers every host with the same page."""
+"""Web pages of ours and of others: one server that answers every host with the same page."""
 
 from __future__ import annotations
 
@@ -62,12 +62,13 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serve_pages(certificate: Path, key: Path) -> Iterator[int]:
-    """Serve the page over TLS during the block; return the port."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+def serve_pages(certificate: Path | None = None, key: Path | None = None) -> Iterator[int]:
+    """Serve the page during the block, over TLS if there is a certificate; return the port."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -17,6 +17,8 @@ class Proxy:
     def __init__(self, listener: socket.socket, target: tuple[str, int]) -> None:
         self.port = int(listener.getsockname()[1])
         self.silent = False
+        #: Nobody gets through, as on a phone without a network.
+        self.away = False
         self._listener = listener
         self._target = target
         self._sockets: list[socket.socket] = []
@@ -26,6 +28,9 @@ class Proxy:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                if self.away:
+                    client.close()
+                    continue
                 server = socket.create_connection(self._target)
                 self._sockets += [client, server]
                 for pair in ((client, server), (server, client)):

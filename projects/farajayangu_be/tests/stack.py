@@ -14,7 +14,14 @@ from ntc_core.testing.services import redis_url
 
 from .processes import Running, free_ports, run
 
-__all__ = ["Stack"]
+__all__ = ["UVICORN", "Stack"]
+
+#: As docker/entrypoint starts it.
+UVICORN = [
+    *("-m", "uvicorn", "farajayangu_be.asgi:application", "--host", "127.0.0.1"),
+    *("--no-proxy-headers", "--no-server-header", "--no-access-log"),
+    *("--timeout-graceful-shutdown", "30"),
+]
 
 
 @dataclass(kw_only=True)
@@ -52,12 +59,9 @@ class Stack:
 
     @contextmanager
     def web(self, *, workers: int = 1, threads: int = 4, **env: str) -> Iterator[Running]:
-        """Serve with gunicorn: processes that wait for nobody, as in the image."""
-        arguments = [
-            *("-m", "gunicorn", "farajayangu_be.wsgi", "--bind", f"127.0.0.1:{self.web_port}"),
-            *("--worker-class", "gthread", "--workers", str(workers), "--threads", str(threads)),
-        ]
-        with self._run("web", arguments, env) as running:
+        """Serve the API and the sockets: processes that wait for nobody, as in the image."""
+        arguments = [*UVICORN, "--port", str(self.web_port), "--workers", str(workers)]
+        with self._run("web", arguments, {"WEB_THREADS": str(threads), **env}) as running:
             running.wait_for(f"{self.base_url}/health/ready/")
             yield running
 

@@ -6,9 +6,7 @@ sub-domain of the same site that is not listed, evil.example.org another site.
 
 from __future__ import annotations
 
-import os
 import secrets
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,14 +14,15 @@ from typing import Any
 import psycopg2
 import pytest
 from ntc_core.testing.services import redis_url
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
+from .browser import TIMEOUT_MS, run_chromium
 from .pages import make_certificate, serve_pages
 from .processes import free_ports, run, wait_until
+from .stack import UVICORN
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis]
 
-TIMEOUT_MS = 30_000
 EMAIL = "asha@example.com"
 PASSWORD = "mti-mrefu-wa-mnazi"
 MALLORY = "mallory@example.com"
@@ -139,38 +138,20 @@ def site(fresh_postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         with run("users", ["manage.py", "shell", "-c", create], env=env, folder=folder) as making:
             assert making.process.wait(60) == 0, making.output
         arguments = [
-            *("-m", "gunicorn", "farajayangu_be.wsgi", "--bind", f"127.0.0.1:{api_port}"),
-            *("--certfile", str(certificate), "--keyfile", str(key)),
-            *("--workers", "1", "--threads", "8"),
+            *(*UVICORN, "--port", str(api_port)),
+            *("--ssl-certfile", str(certificate), "--ssl-keyfile", str(key)),
         ]
         with run("api", arguments, env=env, folder=folder) as running:
             wait_until(
-                lambda: "Listening at" in running.output, what="gunicorn", timeout_seconds=60
+                lambda: "Uvicorn running" in running.output, what="the API", timeout_seconds=60
             )
             yield Site(api_port=api_port, pages_port=pages_port, database_url=fresh_postgres)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Return Debian's Chromium; our host names lead to this machine, all others nowhere."""
-    path = shutil.which("chromium")
-    if path is None:
-        message = "There is no Chromium (apt-get install chromium), so cookies were not tried."
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail(f"CI=true. {message}", pytrace=False)
-        pytest.skip(message)
-    rules = ", ".join(f"MAP {host} 127.0.0.1" for host in HOSTS)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path,
-            args=[
-                "--no-sandbox",
-                "--disable-dev-shm-usage",
-                f"--host-resolver-rules={rules}, MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
-            ],
-        )
+    with run_chromium(*HOSTS) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

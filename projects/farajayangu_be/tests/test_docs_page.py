@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
-TIMEOUT_MS = 30_000
+from .browser import TIMEOUT_MS, run_chromium
 
 
 @pytest.fixture
 def page() -> Iterator[Page]:
     """Return a page of Debian's Chromium, which can reach 127.0.0.1 and nothing else."""
-    browser_path = shutil.which("chromium")
-    if browser_path is None:
-        message = "There is no Chromium (apt-get install chromium), so /docs/ was not looked at."
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail(f"CI=true. {message}", pytrace=False)
-        pytest.skip(message)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=browser_path,
-            args=[
-                "--no-sandbox",
-                "--disable-dev-shm-usage",
-                "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
-            ],
-        )
+    with run_chromium() as browser:
         page = browser.new_page()
         page.set_default_timeout(TIMEOUT_MS)
         yield page
-        browser.close()
 
 
 def test_the_docs_page_shows_and_tries_the_api_without_leaving_the_machine(dev_server, page):

@@ -13,6 +13,7 @@ import pytest
 from ntc_core.testing import assert_error
 
 from .processes import free_ports, run
+from .stack import UVICORN
 from .test_prod_settings import good_environment
 
 LOGIN = "/api/v1/auth/login/"
@@ -104,7 +105,7 @@ def debug_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Cli
 def prod_client(
     fresh_postgres: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[httpx.Client]:
-    """Return a client of gunicorn with production settings, behind a proxy that ends TLS."""
+    """Return a client of the web process with production settings, behind a proxy that ends TLS."""
     folder = tmp_path_factory.mktemp("errors-prod")
     port = free_ports(1)[0]
     env = {
@@ -120,7 +121,7 @@ def prod_client(
     collect = ["manage.py", "collectstatic", "--noinput", "-v0"]
     with run("collect", collect, env=env, folder=folder) as collecting:
         assert collecting.process.wait(120) == 0, collecting.output
-    serve = ["-m", "gunicorn", "farajayangu_be.wsgi", "--bind", f"127.0.0.1:{port}"]
+    serve = [*UVICORN, "--port", str(port)]
     with run("prod", serve, env=env, folder=folder) as running:
         headers = {"Host": "api.farajayangu.example", "X-Forwarded-Proto": "https"}
         with httpx.Client(

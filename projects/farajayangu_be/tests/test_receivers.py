@@ -20,6 +20,8 @@ from farajayangu_be.settings import base
 from ntc_core.auth.services import issue_code, redeem_code
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.services import run_due_jobs
+from ntc_core.realtime import stream_of
+from ntc_core.realtime.models import RealtimeEvent
 from ntc_core.testing import assert_error, assert_success
 from ntc_payments.services import poll_due
 from ntc_payments.testing import RunningSimulator, running_simulator
@@ -230,3 +232,17 @@ def test_what_django_sends_goes_by_our_road(db, settings, mailbox):
     (message,) = mailbox()
     assert (message["to"], message["subject"]) == (EMAIL, "Taarifa")
     assert message["body"].strip() == "Habari za leo."
+
+
+def test_who_pays_is_told_over_the_live_channel(user, company, mailbox):
+    """Rows, so that a phone that is away hears of it when it comes back."""
+    pay(user, company)
+    mailbox()
+
+    events = RealtimeEvent.objects.filter(stream=stream_of(user)).order_by("id")
+    payments = [row.data for row in events if row.event == "payment.updated"]
+    assert {data["uid"] for data in payments} == {str(user.payments.get().uid)}
+    assert payments[-1]["status"] == "succeeded"
+    items = [row.data for row in events if row.event == "inbox.item_created"]
+    assert [data["kind"] for data in items] == ["receipt"]
+    assert "2000" not in str(items)

@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "ntc_core.outbox",
     "ntc_core.webhooks",
     "ntc_core.auth",
+    "ntc_core.realtime",
     "ntc_payments",
     "ntc_notify",
     "apps.accounts",
@@ -64,6 +65,7 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "farajayangu_be.urls"
 WSGI_APPLICATION = "farajayangu_be.wsgi.application"
+ASGI_APPLICATION = "farajayangu_be.asgi.application"
 CSRF_FAILURE_VIEW = "ntc_core.exceptions.csrf_failure"
 
 TEMPLATES = [
@@ -154,6 +156,19 @@ REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] |= {"subscribe": "20/min"}
 # a number of another country.
 NTC_CODES_PER_ADDRESS_PER_HOUR = 100
 NTC_CODES_PER_COUNTRY_PER_DAY = {"+255": 20_000, "+": 50}
+
+# --- The live channel ----------------------------------------------------------------------
+
+
+def channel_layers(redis_url: str) -> dict[str, Any]:
+    """Return CHANNEL_LAYERS: over Redis, or, without one, within a single process."""
+    if not redis_url:
+        return {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    # A Redis that hangs must not hang who pushes.
+    host = {"address": redis_url, "socket_connect_timeout": 2, "socket_timeout": 2}
+    layer = "channels_redis.pubsub.RedisPubSubChannelLayer"
+    return {"default": {"BACKEND": layer, "CONFIG": {"hosts": [host], "prefix": "ntc"}}}
+
 
 # --- Logs -------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from .base import (
     LOG_LEVEL,
     NTC_WEBHOOK_PATH_SECRET,
     ROOT_DIR,
+    channel_layers,
     env,
 )
 from .companies import beem_otp, message_providers, payment_providers, return_hosts
@@ -37,7 +38,9 @@ ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[
 PORT = env.whole_number("PORT", default=8000)
 # Whatever port a front end's own development server has.
 CORS_ALLOWED_ORIGIN_REGEXES = [r"^http://(localhost|127\.0\.0\.1):[0-9]+$"]
+NTC_REALTIME_ORIGIN_REGEXES = [r"http://(localhost|127\.0\.0\.1):[0-9]+"]
 PUBLIC_URL = env.site_url("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}")
+NTC_REALTIME_ORIGINS = [PUBLIC_URL, *CORS_ALLOWED_ORIGINS]
 
 # The pretend phone and Django's error pages have scripts within the page.
 NTC_CONTENT_SECURITY_POLICY = (
@@ -56,6 +59,8 @@ if REDIS_URL:
     }
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+CHANNEL_LAYERS = channel_layers(REDIS_URL)
 
 # --- Jobs -------------------------------------------------------------------------------
 

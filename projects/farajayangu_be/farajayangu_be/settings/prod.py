@@ -14,6 +14,7 @@ from .base import (
     LOG_LEVEL,
     NTC_TRUSTED_PROXY_COUNT,
     NTC_WEBHOOK_PATH_SECRET,
+    channel_layers,
     env,
 )
 from .companies import beem_otp, message_providers, payment_providers, return_hosts
@@ -58,6 +59,9 @@ PUBLIC_URL = env.site_url("PUBLIC_URL", default=f"https://{ALLOWED_HOSTS[0].lstr
 if not PUBLIC_URL.startswith("https://"):
     raise refuse("PUBLIC_URL", "is not https", expected="a URL such as https://api.example.com")
 
+# Pages of our own host, and of the front ends that may call the API.
+NTC_REALTIME_ORIGINS = [PUBLIC_URL, *CORS_ALLOWED_ORIGINS]
+
 # --- Data -------------------------------------------------------------------------------
 
 DATABASES = {"default": env.database("DATABASE_URL")}
@@ -77,6 +81,7 @@ CACHES = {
         "OPTIONS": {"socket_connect_timeout": 2, "socket_timeout": 2},
     }
 }
+CHANNEL_LAYERS = channel_layers(REDIS_URL)
 SESSION_ENGINE = "django.contrib.sessions.backends.cache"
 
 # --- Jobs -------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from ntc_core.logging import build_logging
 from ntc_core.testing.services import database_settings
 
 from .base import *  # noqa: F403 - settings inherit this way
+from .base import channel_layers
 
 # Everything this process keeps outside of its database.
 LOCAL_DIR = Path(tempfile.mkdtemp(prefix="farajayangu-tests-"))
@@ -21,9 +22,11 @@ DEBUG = False
 SECRET_KEY = secrets.token_urlsafe(64)
 ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
 PUBLIC_URL = "http://testserver"
+NTC_REALTIME_ORIGINS = [PUBLIC_URL]
 
 DATABASES = {"default": database_settings("farajayangu_be")}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+CHANNEL_LAYERS = channel_layers("")
 NTC_OUTBOX_RUNNER = "manual"
 # The real hashers are slow on purpose.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

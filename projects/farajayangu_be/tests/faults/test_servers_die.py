@@ -1,6 +1,6 @@
 """D1, D2, K8, R1, R2 and R3 of the fault matrix: servers and the relay die under a load.
 
-Everything is a process of its own, as it is deployed: gunicorn, Celery workers, beat, a company;
+Everything is a process of its own, as it is deployed: uvicorn, Celery workers, beat, a company;
 and a PostgreSQL and a Redis that nobody else uses. Nothing is brought forward: the service gets
 over it by itself.
 """

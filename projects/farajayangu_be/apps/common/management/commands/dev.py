@@ -15,11 +15,13 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
+import uvicorn
 from django.conf import settings
 from django.contrib.staticfiles.management.commands.runserver import Command as RunserverCommand
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.utils.autoreload import DJANGO_AUTORELOAD_ENV
+from django.utils.autoreload import DJANGO_AUTORELOAD_ENV, raise_last_exception
+from django.utils.module_loading import import_string
 from ntc_core.outbox import runner
 
 from apps.common import demo
@@ -35,7 +37,7 @@ __all__ = ["Command"]
 
 
 class Command(RunserverCommand):
-    """Django's own server with the world around it."""
+    """Django's reloader with the world around it, and the server of production, for its sockets."""
 
     help = "Migrate, seed, start the simulator and serve on 127.0.0.1:$PORT (default 8000)."
 
@@ -64,10 +66,23 @@ class Command(RunserverCommand):
         except SimulatorDied as error:
             raise CommandError(str(error)) from error
 
-    def inner_run(self, *args: Any, **options: Any) -> None:
+    def inner_run(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
         """Serve; pick up the jobs that an earlier run left, before the first request."""
+        # Of the modules that were just saved: the reloader waits for them to be mended.
+        raise_last_exception()
+        self.check(display_num_errors=True)
         runner.start()
-        super().inner_run(*args, **options)
+        application = import_string(settings.ASGI_APPLICATION)
+        uvicorn.run(
+            application,
+            host="127.0.0.1",
+            port=settings.PORT,
+            log_config=None,
+            access_log=False,
+            # Who calls is decided by `ntc_core.client`.
+            proxy_headers=False,
+            timeout_graceful_shutdown=1,
+        )
 
     def _choose_simulator(self) -> AbstractContextManager[None]:
         options = settings.NTC_PAYMENT_PROVIDERS.get("simulator")
@@ -88,6 +103,7 @@ class Command(RunserverCommand):
             "",
             self.style.SUCCESS(f"{settings.NTC_PROJECT_NAME} on {base}/"),
             f"  API docs   {base}/docs/",
+            f"  Pay        {base}/dev/pay/       a front end that waits for your PIN",
             f"  Phone      {base}/dev/phone/     approve or decline payments here",
             f"  Mailbox    {base}/dev/mailbox/   every SMS and email lands here",
             f"  Admin      {base}/admin/         {admin.email}  {admin.password}",
