@@ -309,7 +309,12 @@ class ClickPesaProvider(PaymentProvider):
             headers.get("x-clickpesa-signature"),
             headers.get("x-clickpesa-checksum"),
         ]
-        claimed = [text.strip().lower().encode() for text in given if isinstance(text, str)]
+        claimed = [
+            # Half of a UTF-16 pair has no bytes, and is no checksum either.
+            text.strip().lower().encode(errors="replace")
+            for text in given
+            if isinstance(text, str)
+        ]
         # Also accounts on the old method may get webhooks signed by the new one.
         for method in dict.fromkeys(("canonical", self._checksum_method)):
             try:

@@ -22,6 +22,7 @@ from ntc_core.money import Money
 
 from ntc_payments.models import Break, PaymentAttempt, Payout, Refund, StatementLine
 from ntc_payments.services.breaks import open_break, resolve_breaks
+from ntc_payments.services.moves import storable_text
 from ntc_payments.services.subjects import Known, apply_known, find_known
 from ntc_payments.transitions import PAID_ATTEMPTS
 from ntc_payments.types import (
@@ -122,7 +123,7 @@ def _import_line(entry: StatementEntry, report: StatementReport) -> None:
             "currency": entry.money.currency,
             "fee_minor": entry.fee.minor if entry.fee else None,
             "booked_at": entry.booked_at,
-            "description": entry.description.replace("\x00", "")[:200],
+            "description": storable_text(entry.description)[:200],
         },
     )
     if is_new:
