@@ -2,8 +2,8 @@
 
 The columns are `line_key, subject, reference, provider_ref, amount, currency, fee, booked_at,
 description`. `subject` is payment, refund or payout; `amount` is in major units and without the
-fee, `15000.00` or `15,000.00`; `booked_at` is ISO 8601, of Dar es Salaam where it has no zone. A file of a company that
-has other names is read with a table of names.
+fee, `15000.00` or `15,000.00`; `booked_at` is ISO 8601, of Dar es Salaam where it has no zone.
+A file of a company that has other names is read with a table of names.
 """
 
 from __future__ import annotations
@@ -52,16 +52,18 @@ def read_statement_csv(
     try:
         _require_columns(reader.fieldnames or [], names)
         for row in reader:
-            entry = _entry(_values(row, names), currency=currency)
-            if entry.line_key in entries:
-                raise ValueError(f"the line_key {entry.line_key!r} occurs twice.")
-            entries[entry.line_key] = entry
+            _add(entries, _entry(_values(row, names), currency=currency))
     except csv.Error as error:
         # Of the row that could not be read, which begins after the last one that was.
         raise InvalidInput(f"Line {reader.line_num + 1}: {error}", attr="file") from error
     except ValueError as error:
         raise InvalidInput(f"Line {reader.line_num}: {error}", attr="file") from error
     return list(entries.values())
+
+
+def _add(entries: dict[str, StatementEntry], entry: StatementEntry) -> None:
+    if entries.setdefault(entry.line_key, entry) is not entry:
+        raise ValueError(f"the line_key {entry.line_key!r} occurs twice.")
 
 
 def _require_columns(found: Sequence[str], names: Mapping[str, str]) -> None:
