@@ -49,6 +49,7 @@ class Cashier:
     #: Every accepted order, also the same one twice.
     made: list[str] = field(default_factory=list)
     fault: str = ""
+    reason: str = "Insufficient balance"
     #: What becomes of an accepted order at once.
     outcome: str = "PENDING"
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -56,7 +57,7 @@ class Cashier:
     def order(self, path: str) -> tuple[int, dict[str, Any]]:
         with self.lock:
             if self.fault == "refuse":
-                return 400, {"reason": "Insufficient balance"}
+                return 400, {"reason": self.reason}
             if self.fault == "busy":
                 return 429, {}
             if path in self.states:

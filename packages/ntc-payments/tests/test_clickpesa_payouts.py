@@ -335,6 +335,39 @@ def test_statement_is_cut_to_the_days_of_dar_es_salaam(provider, company):
     }
 
 
+def test_fee_in_the_statement_is_no_second_payout(provider, company):
+    """A line of its own tells the fee of the one that it names, unless it names none or two."""
+    debit = {"entry": "Debit", "orderReference": "PAYTEST1", "type": "PAYOUT"}
+    fee = {**debit, "type": "PAYOUT_FEE", "amount": 471}
+    company.answer(
+        "/account/statement",
+        {
+            "transactions": [
+                line(id="P1", **debit),
+                line(id="F1", **fee, date="2026-03-03T21:00:00Z"),
+                line(id="F2", **{**fee, "amount": 29}),
+                line(id="F3", **{**fee, "orderReference": None}),
+                line(id="P2", **{**debit, "orderReference": "PAYTEST2"}),
+                line(id="P3", **{**debit, "orderReference": "PAYTEST2"}),
+                line(id="F4", **{**fee, "orderReference": "PAYTEST2"}),
+                line(id="none", **{**debit, "amount": 0}),
+            ]
+        },
+    )
+
+    entries = provider.fetch_statement(
+        first=date(2026, 3, 2), last=date(2026, 3, 3), currency="TZS"
+    )
+
+    assert [(entry.line_key, entry.reference, entry.fee) for entry in entries] == [
+        ("P1", "PAYTEST1", shillings(500)),
+        ("P2", "PAYTEST2", None),
+        ("P3", "PAYTEST2", None),
+        ("F3", "", None),
+        ("F4", "", None),
+    ]
+
+
 @pytest.mark.parametrize(
     "transactions",
     [

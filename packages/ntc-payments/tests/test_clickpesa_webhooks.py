@@ -66,7 +66,7 @@ def test_checksum_in_capitals_and_in_a_header_is_taken(provider):
         assert provider.open_webhook(webhook(event, {name: checksum}))
 
 
-@pytest.mark.parametrize("checksum", [None, "", "0" * 64, "0", "é", 7, ["x"]])
+@pytest.mark.parametrize("checksum", [None, "", "0" * 64, "0", "é", "\ud83d", 7, ["x"]])
 def test_missing_or_wrong_checksum_is_refused(provider, checksum):
     """Of whatever length and type."""
     with pytest.raises(SignatureInvalid):

@@ -308,7 +308,7 @@ def test_text_of_the_company_is_cut_and_masked(pending):
     """It may quote the payer's number, and be long, and hold what no database takes."""
     attempt = pending().attempts.get()
 
-    observe(attempt, Claim.FAILURE, failure_message="255712345678 refused\x00 " + "x" * 500)
+    observe(attempt, Claim.FAILURE, failure_message="255712345678 refused\x00\ud83d " + "x" * 500)
 
     attempt.refresh_from_db()
     assert "255712345678" not in attempt.failure_message

@@ -424,6 +424,14 @@ def test_strangers_number_is_nobodys_reference():
     assert (observation.claim, observation.trust) == (Claim.SUCCESS, Trust.STRONG)
 
 
+def test_transaction_that_no_token_can_be_of_is_refused():
+    """Half of a UTF-16 pair, from whoever knows the path; a fault of ours would be a 500."""
+    body = json.dumps(checkout_body("P1") | {"transactionID": "\ud83d"}).encode()
+
+    with pytest.raises(SignatureInvalid):
+        provider_at().open_webhook(callback(body, headers={"beem-secure-token": TOKEN}))
+
+
 def test_token_of_one_payment_does_not_prove_another(company):
     company.answer(CHECKOUT, {"src": f"{company.base_url}/page"})
     provider = provider_at(company.base_url)

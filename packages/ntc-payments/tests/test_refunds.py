@@ -282,6 +282,18 @@ def test_undecided_refund_is_left_to_a_person(paid, company, user):
         )
 
 
+def test_refusal_whose_text_was_cut_in_half_is_kept(paid, company):
+    """In the middle of an emoji, which leaves half of a UTF-16 pair that no column takes."""
+    payment = paid()
+    company.fault = "refuse"
+    company.reason = "Insufficient balance \ud83d"
+    given = refund(payment)
+    run_everything()
+
+    given.refresh_from_db()
+    assert (given.status, given.failure_message) == ("rejected", "Insufficient balance ?")
+
+
 def test_company_without_refunds_pays_out_to_the_number_that_paid(paid, company, settings):
     """The refund follows the payout; the money leaves the books once, the fee too."""
     settings.NTC_PAYMENT_PROVIDERS = {"cashier": options(company, can_refund=False)}

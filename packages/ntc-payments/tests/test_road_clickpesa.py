@@ -13,7 +13,9 @@ from ntc_core.outbox.services import run_due_jobs
 from ntc_core.testing.plugin import make_user
 from ntc_core.webhooks.models import WebhookEvent
 from ntc_payments import services
+from ntc_payments.conf import provider_registry
 from ntc_payments.models import Payment, PaymentAttempt, Payout
+from ntc_payments.services.statements import import_statement
 
 from tests.books import balances, breaks
 from tests.conftest import listening_simulator
@@ -214,6 +216,21 @@ def test_payout_is_paid_once_with_its_fee(clickpesa, changes):
     assert money["paid_out"] == balances()["payouts"] == 500_000
     assert balances()["provider:clickpesa"] == -(money["paid_out"] + money["fees"])
     assert balances()["fees:clickpesa"] == money["fees"] > 0
+
+
+def test_statement_fits_a_payout_and_its_fee(clickpesa):
+    """The fee has a line of its own there, under the payout's reference."""
+    payout = pay_out()
+    take_webhooks(1)
+    ask_now(payout)
+    today = timezone.localdate()
+    days = {"first": today - timedelta(days=1), "last": today + timedelta(days=1)}
+
+    entries = provider_registry.get("clickpesa").fetch_statement(**days, currency="TZS")
+    report = import_statement(provider="clickpesa", entries=entries)
+
+    assert report.lines["matched"] == 1
+    assert breaks() == []
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def statement(scripted: Any, currency: str = "TZS") -> list[StatementEntry]:
 
 
 def test_statement_is_the_orders_that_were_paid(scripted):
-    """An order that was left or waits moved no money."""
+    """An order that was left or waits moved no money; one of the day before may have."""
     rows = [row(), row(order_id="P2", payment_status="CANCEL"), row(payment_status="PENDING")]
     scripted.answer(LIST, envelope("000", "SUCCESS", data=rows))
 
@@ -92,7 +92,7 @@ def test_statement_is_the_orders_that_were_paid(scripted):
             booked_at=datetime(2026, 3, 2, 20, 30, tzinfo=UTC),
         )
     ]
-    assert scripted.calls[0].query == {"fromdate": "2026-03-01", "todate": "2026-03-02"}
+    assert scripted.calls[0].query == {"fromdate": "2026-02-28", "todate": "2026-03-02"}
 
 
 @pytest.mark.parametrize(
@@ -135,6 +135,19 @@ def test_statement_with_a_strange_row_is_unreadable(scripted, changes):
 
     with pytest.raises(AnswerUnreadable):
         statement(scripted)
+
+
+@pytest.mark.parametrize(
+    ("direct_push", "listed"),
+    [(False, ("mobile_push", "hosted_checkout", "card")), (True, ("hosted_checkout", "card"))],
+)
+def test_only_orders_can_be_missing_in_the_statement(direct_push, listed):
+    """What never was an order, a number, a prompt alone or a payout, is not in the list."""
+    capabilities = make_provider("http://127.0.0.1:1", direct_push=direct_push).capabilities
+
+    assert "control_number" in capabilities.methods
+    assert capabilities.statement_methods == listed
+    assert capabilities.statement_subjects == (Subject.PAYMENT,)
 
 
 def test_long_day_fits(scripted):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import socket
 from datetime import timedelta
 from types import SimpleNamespace
@@ -272,6 +273,12 @@ def test_waits_between_sends_grow_and_are_bounded():
     for sends, ceiling in [(1, 2), (2, 4), (5, 32), (50, LONGEST_SEND_DELAY_SECONDS)]:
         for _ in range(20):
             assert ceiling / 2 <= send_again_after_seconds(sends) <= ceiling
+
+
+@pytest.mark.parametrize(("told", "wait"), [(90.0, 90.0), (10.0**9, 3600.0), (math.inf, 3600.0)])
+def test_company_is_believed_that_asks_for_an_hour_at_most(told, wait):
+    """Longer ones would keep a payout from being sent, and from being given up, without a word."""
+    assert send_again_after_seconds(1, told=told) == wait
 
 
 def test_unsent_attempt_ends_with_its_payment(start, simulator, settings):

@@ -8,12 +8,15 @@ import pytest
 import time_machine
 from ntc_core.errors import InvalidInput
 from ntc_core.money import Money
+from ntc_core.outbox.services import run_due_jobs
+from ntc_payments import services
 from ntc_payments.models import Break, PaymentAttempt, StatementLine
 from ntc_payments.services.statement_files import read_statement_csv
 from ntc_payments.services.statements import import_statement
 from ntc_payments.types import Claim, StatementEntry, Subject
 
 from tests.books import balances, breaks
+from tests.cashier import cashier
 from tests.test_observing import PRICE, announced, observe, pending
 
 __all__ = ["announced", "pending"]  # fixtures
@@ -38,6 +41,42 @@ def paid(clock, pending):
     observe(attempt, Claim.SUCCESS, provider_ref="T1")
     attempt.refresh_from_db()
     return attempt
+
+
+@pytest.fixture
+def ticket_office(settings):
+    """Run a company without refunds, which pays out, as the only provider."""
+    with cashier() as office:
+        settings.NTC_PAYMENT_PROVIDERS = {
+            "cashier": {
+                "class": "tests.cashier.CashierProvider",
+                "base_url": office.base_url,
+                "can_refund": False,
+            }
+        }
+        yield office
+
+
+@pytest.fixture
+def paid_ticket(clock, ticket_office, user):
+    """Return a function that gives a payment there whose money came at noon."""
+
+    def make():
+        payment = services.start_payment(
+            payer=user,
+            money=PRICE,
+            method="mobile_push",
+            phone="0712345678",
+            purpose="ticket:1",
+            description="A ticket",
+            idempotency_key="key",
+        )
+        run_due_jobs()
+        observe(payment.attempts.get(), Claim.SUCCESS)
+        run_due_jobs()
+        return payment
+
+    return make
 
 
 def line(attempt: PaymentAttempt | None, **changes) -> StatementEntry:
@@ -116,6 +155,38 @@ def test_line_on_the_next_day_is_no_difference(paid, clock):
     report = read(line(paid, booked_at=NOON + timedelta(hours=12)), complete_days=TODAY)
 
     assert report.lines["matched"] == 1
+    assert breaks() == []
+
+
+def test_nothing_is_missing_that_a_statement_does_not_tell(paid, clock):
+    """A list of orders in dollars, of control numbers, or of payouts says nothing about a push."""
+    clock.shift(timedelta(days=2))
+
+    read(complete_days=TODAY, currencies=["USD"])
+    read(complete_days=TODAY, methods=["control_number"])
+    read(complete_days=TODAY, subjects=[Subject.PAYOUT])
+    assert breaks() == []
+
+    read(complete_days=TODAY, currencies=["TZS"], methods=["mobile_push"])
+    assert breaks(attempt=paid) == [("missing_at_provider", "open")]
+
+
+def test_refund_that_a_payout_carries_has_no_line_of_its_own(ticket_office, paid_ticket, clock):
+    """Its payout has: the money left once."""
+    given = services.refund_payment(
+        payment=paid_ticket(), reason="The show is off.", idempotency_key="back"
+    )
+    ticket_office.outcome = "DONE"
+    run_due_jobs()
+    given.refresh_from_db()
+    assert (given.route, given.status) == ("payout", "succeeded")
+    clock.shift(timedelta(days=2))
+
+    payout = line(None, subject=Subject.PAYOUT, reference=given.payout.reference)
+    payment = line(given.attempt, line_key="L2")
+    report = import_statement(provider="cashier", entries=[payout, payment], complete_days=TODAY)
+
+    assert report.lines["matched"] == 2
     assert breaks() == []
 
 
@@ -217,6 +288,16 @@ def test_file_with_other_names_is_read_by_a_table():
         (CSV + "L3,P,5,,yesterday", "Line 4: Invalid isoformat"),
         (CSV + "L3,P,five,,2026-11-02", "Line 4: Expected a number"),
         (CSV + "L1,P,5,,2026-11-02", "Line 4: the line_key 'L1' occurs twice"),
+        (CSV + 'L3,P,"15000,00",,2026-11-02', "Line 4: .*'15000,00'"),
+        (CSV + 'L3,P,"1.500,00",,2026-11-02', "Line 4: .*'1.500,00'"),
+        (CSV + "L3,P,15,000,2026-11-02,x", "Line 4: .*more cells than"),
+        (CSV + 'L3,P,5,"-1",2026-11-02', "Line 4: .*fee"),
+        (CSV + "L3,P,5,,0001-01-01", "Line 4: .*booked_at"),
+        (CSV + f"{'L' * 201},P,5,,2026-11-02", "Line 4: .*too long"),
+        (CSV + f"L3,{'P' * 151},5,,2026-11-02", "Line 4: .*too long"),
+        (CSV + "L3,P\x07,5,,2026-11-02", "Line 4: .*control characters"),
+        (CSV + 'L3,P,5,,"2026-11-02\n', "Line 4: unexpected end"),
+        (CSV + f"L3,P,5,,{'2' * 200_000}", "Line 4: field larger"),
     ],
 )
 def test_file_with_a_mistake_is_refused_as_a_whole(text, problem):

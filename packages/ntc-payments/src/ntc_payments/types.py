@@ -14,6 +14,7 @@ from ntc_core.money import Money
 
 __all__ = [
     "LONGEST_FAILURE_MESSAGE",
+    "LONGEST_LINE_KEY",
     "LONGEST_PROVIDER_REF",
     "Address",
     "AttemptRequest",
@@ -52,6 +53,8 @@ __all__ = [
 #: Longer or stranger references than this are no documented answer.
 LONGEST_PROVIDER_REF = 150
 LONGEST_FAILURE_MESSAGE = 300
+#: Of what makes a line of a statement the same one.
+LONGEST_LINE_KEY = 200
 
 
 class PaymentMethod(StrEnum):
@@ -208,6 +211,8 @@ class Capabilities:
         payout_watch_seconds: for so long after the call a payout that succeeded may come back
             without a word, so it is asked about; 0: it does not.
         has_balance, has_statement, has_disputes: it tells them by API.
+        statement_subjects: what its statement has lines of.
+        statement_methods: by which methods a payment stands in it.
     """
 
     methods: tuple[PaymentMethod, ...]
@@ -228,6 +233,8 @@ class Capabilities:
     has_balance: bool = False
     has_statement: bool = False
     has_disputes: bool = False
+    statement_subjects: tuple[Subject, ...] = tuple(Subject)
+    statement_methods: tuple[PaymentMethod, ...] = tuple(PaymentMethod)
 
     def refusal(self, *, method: PaymentMethod, money: Money) -> tuple[str, str] | None:
         """Return (input field at fault, sentence) if this payment cannot be made, else None."""
@@ -539,10 +546,15 @@ class StatementEntry:
     fee: Money | None = None
     description: str = ""
 
+    def __post_init__(self) -> None:
+        _require_storable(self.line_key, longest=LONGEST_LINE_KEY)
+        _require_storable(self.reference)
+        _require_storable(self.provider_ref)
 
-def _require_storable(reference: str) -> None:
+
+def _require_storable(reference: str, *, longest: int = LONGEST_PROVIDER_REF) -> None:
     """Refuse at the border what no column takes: it would get stuck far from its cause."""
-    if len(reference) > LONGEST_PROVIDER_REF or not reference.isprintable():
+    if len(reference) > longest or not reference.isprintable():
         raise ValueError("The company's reference is too long or has control characters.")
 
 

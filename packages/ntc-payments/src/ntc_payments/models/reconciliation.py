@@ -14,7 +14,7 @@ from ntc_payments.models.columns import LONGEST_TEXT, choices
 from ntc_payments.models.payment import Payment, PaymentAttempt
 from ntc_payments.models.payout import Payout
 from ntc_payments.models.refund import Refund
-from ntc_payments.types import LONGEST_PROVIDER_REF, Subject
+from ntc_payments.types import LONGEST_LINE_KEY, LONGEST_PROVIDER_REF, Subject
 
 __all__ = ["Break", "StatementLine"]
 
@@ -31,7 +31,7 @@ class StatementLine(BaseModel):
 
     provider = models.CharField(max_length=50)
     #: What makes the line the same one in another import.
-    line_key = models.CharField(max_length=200)
+    line_key = models.CharField(max_length=LONGEST_LINE_KEY)
     subject = models.CharField(max_length=10, choices=choices(Subject))
     reference = models.CharField(max_length=LONGEST_PROVIDER_REF, blank=True)
     provider_ref = models.CharField(max_length=LONGEST_PROVIDER_REF, blank=True)

@@ -315,7 +315,8 @@ class BeemProvider(PaymentProvider):
     def _token_of(self, transaction_id: str) -> str:
         if self._secure_token:
             return self._secure_token
-        message = f"beem-secure-token:{transaction_id}".encode()
+        # Strangers name the transaction, also one that has no bytes (half of a UTF-16 pair).
+        message = f"beem-secure-token:{transaction_id}".encode(errors="replace")
         return hmac.new(self._secret_key, message, hashlib.sha256).hexdigest()
 
     # Money out.

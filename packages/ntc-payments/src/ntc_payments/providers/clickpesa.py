@@ -13,7 +13,9 @@ import logging
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from http import HTTPStatus
@@ -309,7 +311,12 @@ class ClickPesaProvider(PaymentProvider):
             headers.get("x-clickpesa-signature"),
             headers.get("x-clickpesa-checksum"),
         ]
-        claimed = [text.strip().lower().encode() for text in given if isinstance(text, str)]
+        claimed = [
+            # Half of a UTF-16 pair has no bytes, and is no checksum either.
+            text.strip().lower().encode(errors="replace")
+            for text in given
+            if isinstance(text, str)
+        ]
         # Also accounts on the old method may get webhooks signed by the new one.
         for method in dict.fromkeys(("canonical", self._checksum_method)):
             try:
@@ -423,7 +430,8 @@ class ClickPesaProvider(PaymentProvider):
             },
         )
         lines = _list(_object(_require_ok(answer)), "transactions")
-        entries = [_statement_entry(_require_object(line)) for line in lines]
+        # Before the cut: a fee may be booked on the next day.
+        entries = _statement_entries([_require_object(line) for line in lines])
         return [
             entry for entry in entries if first <= entry.booked_at.astimezone(_EAT).date() <= last
         ]
@@ -931,6 +939,34 @@ def _money(amount: object, currency: str) -> Money | None:
         return Money.from_major(amount, currency)  # type: ignore[arg-type]  # as said above
     except InvalidMoney as error:
         raise AnswerUnreadable(f"ClickPesa: {error}") from error
+
+
+def _statement_entries(lines: Sequence[Mapping[str, Any]]) -> list[StatementEntry]:
+    """Return the lines on which money moved, each with the fees that were booked for it.
+
+    A fee that belongs to no one line stands alone, without a reference: it is not that
+    payment or payout once more.
+    """
+    read = [(_statement_entry(line), _is_fee(line)) for line in lines]
+    moves = [entry for entry, is_fee in read if not is_fee and entry.money.minor]
+    fees = [entry for entry, is_fee in read if is_fee and entry.money.minor]
+    about = Counter((entry.reference, entry.money.currency) for entry in moves)
+    told: dict[tuple[str, str], Money] = {}
+    alone = []
+    for fee in fees:
+        key = (fee.reference, fee.money.currency)
+        if fee.reference and about[key] == 1:
+            told[key] = told[key] + fee.money if key in told else fee.money
+        else:
+            alone.append(replace(fee, reference=""))
+    told_of = [told.get((entry.reference, entry.money.currency)) for entry in moves]
+    return [replace(entry, fee=fee) for entry, fee in zip(moves, told_of, strict=True)] + alone
+
+
+def _is_fee(line: Mapping[str, Any]) -> bool:
+    # Assumed, not documented: the type of such a line says so.
+    is_debit = _word(line, "entry").lower() == "debit"
+    return is_debit and re.search("fee|charge", _word(line, "type").lower()) is not None
 
 
 def _statement_entry(line: Mapping[str, Any]) -> StatementEntry:

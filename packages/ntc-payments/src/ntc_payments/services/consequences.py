@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ntc_core.money import Money
-from ntc_core.outbox import enqueue
+from ntc_core.outbox import RetryLater, enqueue
+from ntc_core.outbox.models import OutboxJob
 
 from ntc_payments.models import Payment, PaymentAttempt, Payout, Refund
 from ntc_payments.signals import SIGNALS
@@ -22,6 +23,7 @@ __all__ = [
 
 #: Called with attempt id, amount in minor units, key.
 REFUND_JOB = "ntc_payments.refund_automatically"
+SECONDS_TO_WAIT_FOR_A_SIGNAL = 5.0
 
 
 def announce_later(
@@ -55,6 +57,8 @@ def withdraw_later(*, payment: Payment) -> None:
 
 def announce(*, event: str, payment_id: int, attempt_id: int) -> None:
     """Send the signal. Runs inside the atomic job, so receivers share its transaction."""
+    if event == "payment_reversed":
+        _wait_for("payment_succeeded", "ntc_payments.announce", payment_id)
     payment = Payment.objects.select_related("payer").get(pk=payment_id)
     attempt = PaymentAttempt.objects.filter(pk=attempt_id).first()
     SIGNALS[event].send(sender=Payment, payment=payment, attempt=attempt)
@@ -68,6 +72,7 @@ def announce_refund_later(event: str, *, refund: Refund) -> None:
 def announce_refund(*, event: str, refund_id: int) -> None:
     """Send the signal of a refund. As `announce()`."""
     refund = Refund.objects.select_related("payment__payer", "attempt").get(pk=refund_id)
+    _wait_for("payment_succeeded", "ntc_payments.announce", refund.payment_id)
     SIGNALS[event].send(
         sender=Payment, payment=refund.payment, attempt=refund.attempt, refund=refund
     )
@@ -80,5 +85,18 @@ def announce_payout_later(event: str, *, payout: Payout) -> None:
 
 def announce_payout(*, event: str, payout_id: int) -> None:
     """Send the signal of a payout. As `announce()`."""
+    if event == "payout_reversed":
+        _wait_for("payout_succeeded", "ntc_payments.announce_payout", payout_id)
     payout = Payout.objects.select_related("created_by").get(pk=payout_id)
     SIGNALS[event].send(sender=Payout, payout=payout)
+
+
+def _wait_for(event: str, task: str, row_id: int) -> None:
+    """Come back later while that is written to be told, and is not told yet.
+
+    Jobs run side by side and again. A project that is told first that the money went back
+    has nothing to take back, and then gives for good what the money had paid for.
+    """
+    earlier = OutboxJob.objects.filter(task=task, dedupe_key=f"{event}:{row_id}")
+    if earlier.exclude(state=OutboxJob.State.DONE).exists():
+        raise RetryLater(f"{event} is told first", delay_seconds=SECONDS_TO_WAIT_FOR_A_SIGNAL)

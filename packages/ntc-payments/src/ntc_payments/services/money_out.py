@@ -19,7 +19,6 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from ntc_core.failpoints import failpoint
 from ntc_core.http import AnswerUnreadable, HttpFailure, NoAnswer, NotSent
-from ntc_core.masking import mask_text
 from ntc_core.outbox import enqueue
 from ntc_core.outbox.clock import database_now, seconds_from_now
 
@@ -29,7 +28,7 @@ from ntc_payments.models import Break, CompanyExchange, PaymentEvent, Payout, Re
 from ntc_payments.providers.base import PaymentProvider
 from ntc_payments.services.breaks import open_break, resolve_breaks
 from ntc_payments.services.exchanges import recorded
-from ntc_payments.services.moves import write_event
+from ntc_payments.services.moves import kept_message, write_event
 from ntc_payments.services.once_more import once_more_if_lost
 from ntc_payments.services.schedule import (
     UNDECIDED_AFTER_SECONDS,
@@ -40,7 +39,6 @@ from ntc_payments.services.schedule import (
 )
 from ntc_payments.transitions import DEAD_ATTEMPTS, LIVE_ATTEMPTS, Decision, Reason, decide
 from ntc_payments.types import (
-    LONGEST_FAILURE_MESSAGE,
     AttemptStatus,
     Claim,
     FailureCode,
@@ -231,8 +229,8 @@ class MoneyOut(ABC, Generic[Call]):
             self._ask_now(row)
         if decision.move_to is not AttemptStatus.CREATED:
             return None
-        wait = answer.retry_after_seconds if answer else None
-        return max(wait or 0.0, send_again_after_seconds(row.sends))
+        told = answer.retry_after_seconds if answer else None
+        return send_again_after_seconds(row.sends, told=told)
 
     def _observe(self, row: Call, outcome: StartOutcome | Claim) -> Observation:
         if isinstance(outcome, Claim):
@@ -337,9 +335,7 @@ class MoneyOut(ABC, Generic[Call]):
         if to in DEAD_ATTEMPTS:
             code = observation.failure_code or FailureCode.OTHER
             changes["failure_code"] = code.value
-            changes["failure_message"] = mask_text(
-                observation.failure_message.replace("\x00", ""), longest=LONGEST_FAILURE_MESSAGE
-            )
+            changes["failure_message"] = kept_message(observation.failure_message)
         elif to is AttemptStatus.SUCCEEDED:
             changes |= {"failure_code": "", "failure_message": ""}
         self._change(row, to, **changes)
@@ -509,9 +505,7 @@ class MoneyOut(ABC, Generic[Call]):
                 "currency": money.currency if money else "",
                 "provider_ref": observation.provider_ref,
                 "failure_code": code.value if code else "",
-                "failure_message": mask_text(
-                    observation.failure_message.replace("\x00", ""), longest=LONGEST_FAILURE_MESSAGE
-                ),
+                "failure_message": kept_message(observation.failure_message),
                 "occurred_at": observation.occurred_at,
             }
         write_event(

@@ -16,15 +16,30 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
+from ntc_core.masking import mask_text
 from ntc_core.request_id import get_request_id
 
 from ntc_payments.metrics import count_outcome
 from ntc_payments.models import Payment, PaymentAttempt, PaymentEvent
 from ntc_payments.signals import payment_changed
 from ntc_payments.transitions import attempt_may_follow, payment_may_follow
-from ntc_payments.types import AttemptStatus, PaymentStatus, Source, Subject
+from ntc_payments.types import (
+    LONGEST_FAILURE_MESSAGE,
+    AttemptStatus,
+    PaymentStatus,
+    Source,
+    Subject,
+)
 
-__all__ = ["lock_payment", "move_attempt", "move_payment", "told_by_webhook", "write_event"]
+__all__ = [
+    "kept_message",
+    "lock_payment",
+    "move_attempt",
+    "move_payment",
+    "storable_text",
+    "told_by_webhook",
+    "write_event",
+]
 
 log = logging.getLogger("ntc_payments")
 
@@ -143,6 +158,19 @@ def _tell_of_change(payment: Payment) -> None:
             payment_changed.send(sender=Payment, payment=payment)
     except Exception:
         log.exception("payment.change_not_told", extra={"payment": str(payment.uid)})
+
+
+def storable_text(text: str) -> str:
+    """Return a company's text without what no column takes: NUL, and half a UTF-16 pair.
+
+    A text that was cut in the middle of an emoji has the latter.
+    """
+    return text.replace("\x00", "").encode(errors="replace").decode()
+
+
+def kept_message(text: str) -> str:
+    """Return the company's sentence as its column takes it, people in it masked."""
+    return mask_text(storable_text(text), longest=LONGEST_FAILURE_MESSAGE)
 
 
 def _refresh(row: Payment | PaymentAttempt, changes: dict[str, Any]) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
-from ntc_core.masking import mask_text
 from ntc_core.outbox.clock import database_now
 
 from ntc_payments.conf import provider_registry
@@ -21,7 +20,13 @@ from ntc_payments.models import Break, PaymentAttempt, PaymentEvent, SecondCharg
 from ntc_payments.services.booking import Case, book_fee, open_case_break, told_fee
 from ntc_payments.services.breaks import resolve_breaks
 from ntc_payments.services.consequences import announce_later
-from ntc_payments.services.moves import lock_payment, move_attempt, move_payment, write_event
+from ntc_payments.services.moves import (
+    kept_message,
+    lock_payment,
+    move_attempt,
+    move_payment,
+    write_event,
+)
 from ntc_payments.services.once_more import once_more_if_lost
 from ntc_payments.services.schedule import ask_soon_at, can_be_asked, next_poll_at
 from ntc_payments.services.settling import (
@@ -44,7 +49,6 @@ from ntc_payments.transitions import (
     decide,
 )
 from ntc_payments.types import (
-    LONGEST_FAILURE_MESSAGE,
     AttemptStatus,
     Claim,
     FailureCode,
@@ -173,7 +177,7 @@ def _move(case: Case, to: AttemptStatus) -> None:
         changes["provider_ref"] = observation.provider_ref
     if to in DEAD_ATTEMPTS:
         changes["failure_code"] = (observation.failure_code or _DEFAULT_FAILURE[to]).value
-        changes["failure_message"] = _short(observation.failure_message)
+        changes["failure_message"] = kept_message(observation.failure_message)
     elif to is AttemptStatus.SUCCEEDED:
         changes |= {
             "failure_code": "",
@@ -218,7 +222,7 @@ def _record(case: Case, decision: Decision) -> None:
         currency=money.currency if money else "",
         provider_ref=observation.provider_ref,
         failure_code=observation.failure_code.value if observation.failure_code else "",
-        failure_message=_short(observation.failure_message),
+        failure_message=kept_message(observation.failure_message),
         occurred_at=observation.occurred_at,
     )
     if decision.alarm:
@@ -345,8 +349,3 @@ def ask_now(attempt: PaymentAttempt, *, now: datetime) -> None:
     if not can_be_asked(attempt.provider):
         return
     PaymentAttempt.objects.filter(pk=attempt.pk).update(next_poll_at=ask_soon_at(attempt, now=now))
-
-
-def _short(text: str) -> str:
-    """Return the company's text as a column takes it, people in it masked."""
-    return mask_text(text.replace("\x00", ""), longest=LONGEST_FAILURE_MESSAGE)

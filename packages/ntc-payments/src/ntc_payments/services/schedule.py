@@ -40,6 +40,8 @@ UNDECIDED_AFTER_SECONDS = LIVE_OFFSETS_SECONDS[-1] * (1 + JITTER)
 LEAST_SECONDS_BETWEEN_POLLS = 5
 
 LONGEST_SEND_DELAY_SECONDS = 60.0
+#: A company's "Retry-After" of years, or of more than a clock can hold, would park a payout unseen.
+LONGEST_TOLD_DELAY_SECONDS = 3600.0
 SHORTEST_CANCEL_DELAY_SECONDS = 5.0
 LONGEST_CANCEL_DELAY_SECONDS = 3600.0
 
@@ -95,10 +97,15 @@ def ask_soon_at(attempt: CompanyCall, *, now: datetime) -> datetime:
     return max(now, attempt.last_polled_at + timedelta(seconds=LEAST_SECONDS_BETWEEN_POLLS))
 
 
-def send_again_after_seconds(sends: int) -> float:
-    """Return the wait before a call that never left is made again."""
+def send_again_after_seconds(sends: int, *, told: float | None = None) -> float:
+    """Return the wait before a call that never left is made again.
+
+    Args:
+        told: for so long the company asked us to wait; believed up to an hour.
+    """
     ceiling = min(2.0 ** min(sends, 10), LONGEST_SEND_DELAY_SECONDS)
-    return _random.uniform(ceiling / 2, ceiling)
+    asked = min(told or 0.0, LONGEST_TOLD_DELAY_SECONDS)
+    return max(asked, _random.uniform(ceiling / 2, ceiling))
 
 
 def cancel_again_after_seconds(attempt: CompanyCall, *, now: datetime) -> float | None:

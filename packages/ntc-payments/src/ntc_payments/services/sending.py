@@ -146,8 +146,8 @@ def _apply(attempt: PaymentAttempt, outcome: StartOutcome | Claim) -> float | No
     decision = once_more_if_lost(lambda: _record(attempt, answer, _observe(attempt, outcome)))
     if decision.move_to is not AttemptStatus.CREATED:
         return None
-    wait = answer.retry_after_seconds if answer else None
-    return max(wait or 0.0, send_again_after_seconds(attempt.sends))
+    told = answer.retry_after_seconds if answer else None
+    return send_again_after_seconds(attempt.sends, told=told)
 
 
 def _observe(attempt: PaymentAttempt, outcome: StartOutcome | Claim) -> Observation:

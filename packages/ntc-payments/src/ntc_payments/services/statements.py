@@ -9,22 +9,31 @@ book late, and some of them on the next day.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from ntc_core.money import Money
 
 from ntc_payments.models import Break, PaymentAttempt, Payout, Refund, StatementLine
 from ntc_payments.services.breaks import open_break, resolve_breaks
+from ntc_payments.services.moves import storable_text
 from ntc_payments.services.subjects import Known, apply_known, find_known
 from ntc_payments.transitions import PAID_ATTEMPTS
-from ntc_payments.types import AttemptStatus, Claim, Observation, Source, StatementEntry, Subject
+from ntc_payments.types import (
+    AttemptStatus,
+    Claim,
+    Observation,
+    PaymentMethod,
+    Source,
+    StatementEntry,
+    Subject,
+)
 
 if TYPE_CHECKING:
     from ntc_payments.models.calls import CompanyCall
@@ -64,6 +73,9 @@ def import_statement(
     provider: str,
     entries: Iterable[StatementEntry],
     complete_days: tuple[date, date] | None = None,
+    currencies: Collection[str] | None = None,
+    subjects: Collection[Subject] = tuple(Subject),
+    methods: Collection[PaymentMethod] = tuple(PaymentMethod),
 ) -> StatementReport:
     """Import the lines, match them, and name what does not fit.
 
@@ -73,6 +85,8 @@ def import_statement(
         entries: the lines, also such as were imported before.
         complete_days: first and last day of which these are all the lines: what we booked on
             them and has no line is then missing at the company. None: only a part was given.
+        currencies, subjects, methods: what the statement tells of; nothing else can be missing
+            in it. Left out: all. A refund that a payout carries has only the payout's line.
     """
     report = StatementReport(provider=provider)
     for entry in entries:
@@ -85,8 +99,15 @@ def import_statement(
         provider=provider, state=StatementLine.State.WAITING
     ).count()
     if complete_days is not None:
-        for subject in Subject:
-            _report_missing(subject, report, days=complete_days)
+        told = {
+            Subject.PAYMENT: Q(method__in=methods),
+            Subject.REFUND: ~Q(route=Refund.Route.PAYOUT),
+        }
+        of_currency = Q() if currencies is None else Q(currency__in=currencies)
+        for subject in subjects:
+            rows = _succeeded(subject, provider, days=complete_days)
+            rows = rows.filter(of_currency, told.get(subject, Q()))
+            _report_missing(subject, rows, report)
     return report
 
 
@@ -102,7 +123,7 @@ def _import_line(entry: StatementEntry, report: StatementReport) -> None:
             "currency": entry.money.currency,
             "fee_minor": entry.fee.minor if entry.fee else None,
             "booked_at": entry.booked_at,
-            "description": entry.description[:200],
+            "description": storable_text(entry.description)[:200],
         },
     )
     if is_new:
@@ -208,10 +229,9 @@ def _wait_or_report(line: StatementLine, report: StatementReport) -> None:
     )
 
 
-def _report_missing(subject: Subject, report: StatementReport, *, days: tuple[date, date]) -> None:
-    """Name what succeeded on these days, long enough ago, and has no line."""
+def _report_missing(subject: Subject, rows: QuerySet[CompanyCall], report: StatementReport) -> None:
     column = _COLUMNS[subject]
-    for row in _succeeded(subject, report.provider, days=days):
+    for row in rows:
         _open(
             report,
             Break.Kind.MISSING_AT_PROVIDER,
@@ -225,6 +245,7 @@ def _report_missing(subject: Subject, report: StatementReport, *, days: tuple[da
 def _succeeded(
     subject: Subject, provider: str, *, days: tuple[date, date]
 ) -> QuerySet[CompanyCall]:
+    """Return what succeeded on these days, long enough ago, and has no line."""
     column = _COLUMNS[subject]
     first, last = (datetime.combine(day, datetime.min.time(), STATEMENT_ZONE) for day in days)
     lines = StatementLine.objects.filter(provider=provider).exclude(**{column: None})

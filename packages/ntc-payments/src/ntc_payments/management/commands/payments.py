@@ -23,13 +23,14 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from ntc_core.errors import Conflict, NtcError
 from ntc_core.http import AnswerUnreadable, HttpFailure
-from ntc_core.money import Money
+from ntc_core.money import CURRENCY_EXPONENTS, Money
 from ntc_core.registry import UnknownProvider
 from ntc_core.webhooks.models import WebhookEvent
 from ntc_core.webhooks.services import replay_event
 
 from ntc_payments.conf import provider_registry
 from ntc_payments.models import PaymentAttempt
+from ntc_payments.providers.base import PaymentProvider
 from ntc_payments.services import poll_attempt
 from ntc_payments.services.closing import ClosingReport, close_day
 from ntc_payments.services.statement_files import read_statement_csv
@@ -57,7 +58,7 @@ class Command(BaseCommand):
         statement.add_argument("--file", type=Path, help="CSV; else the company is asked")
         statement.add_argument("--from", dest="first", type=_day, help="first day; asked: needed")
         statement.add_argument("--to", dest="last", type=_day, help="last day; left out: the first")
-        statement.add_argument("--currency", default="TZS")
+        statement.add_argument("--currency", default="TZS", choices=sorted(CURRENCY_EXPONENTS))
         statement.add_argument(
             "--column",
             action="append",
@@ -84,6 +85,8 @@ class Command(BaseCommand):
             raise CommandError(error.message) from error
 
     def _reconcile(self, *, provider: str | None, **_: Any) -> None:
+        if provider:
+            _configured(provider)
         attempts = PaymentAttempt.objects.filter(status__in=LIVE_ATTEMPTS).order_by("pk")
         if provider:
             attempts = attempts.filter(provider=provider)
@@ -108,16 +111,25 @@ class Command(BaseCommand):
         column: list[tuple[str, str]],
         **_: Any,
     ) -> None:
+        company = _configured(provider)
+        if last is not None and (first is None or last < first):
+            raise CommandError("--to is a day after --from; it stands before it, or alone.")
+        days = None if first is None else (first, last or first)
+        coverage: dict[str, Any] = {}
         if file is not None:
             entries = _read(file, currency=currency, columns=dict(column))
-        elif first is not None:
-            entries = _fetch(provider, first=first, last=last or first, currency=currency)
+        elif days is not None:
+            entries = _fetch(company, days, currency=currency)
+            coverage["subjects"] = company.capabilities.statement_subjects
+            coverage["methods"] = company.capabilities.statement_methods
         else:
             raise CommandError("Give --file, or --from: the first day to ask the company for.")
         report = import_statement(
             provider=provider,
             entries=self._told(entries),
-            complete_days=(first, last or first) if first else None,
+            complete_days=days,
+            currencies={currency, *(entry.money.currency for entry in entries)},
+            **coverage,
         )
         self._show_statement(report)
 
@@ -216,16 +228,23 @@ def _read(file: Path, *, currency: str, columns: dict[str, str]) -> list[Stateme
         raise CommandError(f"{file} cannot be read as a UTF-8 text: {error}.") from error
 
 
-def _fetch(name: str, *, first: date, last: date, currency: str) -> list[StatementEntry]:
+def _configured(name: str) -> PaymentProvider:
     try:
-        provider = provider_registry.get(name)
+        return provider_registry.get(name)
     except UnknownProvider as error:
         raise CommandError(str(error)) from error
+
+
+def _fetch(
+    provider: PaymentProvider, days: tuple[date, date], *, currency: str
+) -> list[StatementEntry]:
     if not provider.capabilities.has_statement:
         raise CommandError(f"{provider.title} sends no statement; import its CSV with --file.")
+    first, last = days
     try:
         return list(provider.fetch_statement(first=first, last=last, currency=currency))
-    except (HttpFailure, AnswerUnreadable) as error:
+    # ValueError: a line that no column of ours takes.
+    except (HttpFailure, AnswerUnreadable, ValueError) as error:
         raise CommandError(f"{provider.title} gave no statement: {error}") from error
 
 

@@ -9,7 +9,7 @@ import hmac
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import ClassVar
 from urllib.parse import urlsplit
 
@@ -172,6 +172,14 @@ class SelcomProvider(PaymentProvider):
             payout_limits={CURRENCY: Limit(minimum=Money.from_major(1000, CURRENCY))},
             has_balance=bool(pin),
             has_statement=True,
+            statement_subjects=(Subject.PAYMENT,),
+            # Only orders are listed: no number that a payer typed, no prompt without an order.
+            statement_methods=tuple(
+                method
+                for method in methods
+                if method is not PaymentMethod.CONTROL_NUMBER
+                and not (direct_push and method is PaymentMethod.MOBILE_PUSH)
+            ),
         )
 
     # Money in.
@@ -427,13 +435,16 @@ class SelcomProvider(PaymentProvider):
     def fetch_statement(
         self, *, first: date, last: date, currency: str
     ) -> Sequence[StatementEntry]:
-        """Return the paid orders that were made in those days; it lists no fees or payouts."""
+        """Return the paid orders that were made in those days, or on the day before.
+
+        Such a one may have been paid on the first of them. No fees or payouts are listed.
+        """
         if currency != CURRENCY:
             return []
         reply = self._call(
             "GET",
             "/v1/checkout/list-orders",
-            {"fromdate": first.isoformat(), "todate": last.isoformat()},
+            {"fromdate": (first - timedelta(days=1)).isoformat(), "todate": last.isoformat()},
         )
         if reply.verdict is Verdict.NOT_FOUND:
             return []
