@@ -228,6 +228,50 @@ def test_handshake_of_event_grid_is_answered(client, acs):
     assert response["Content-Type"] == "application/json"
 
 
+def ask(client, name: str, **headers: str):
+    return client.options(URL.format(name), headers=headers)
+
+
+def test_handshake_of_cloud_events_is_answered(client, acs):
+    """It permits; it proves nothing, so nothing is stored."""
+    response = ask(
+        client,
+        f"azure-{SECRET}",
+        WebHook_Request_Origin="eventgrid.azure.net",
+        WebHook_Request_Rate="120",
+    )
+
+    assert response.status_code == 200
+    assert response["WebHook-Allowed-Origin"] == "eventgrid.azure.net"
+    assert response["WebHook-Allowed-Rate"] == "*"
+    assert response["Allow"] == "POST"
+    assert not WebhookEvent.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "origin", "status"),
+    [
+        ("azure", "eventgrid.azure.net", 404),
+        ("azure-wrong", "eventgrid.azure.net", 404),
+        (f"azure-{SECRET}", "", 400),
+        (f"azure-{SECRET}", "a b", 400),
+    ],
+)
+def test_handshake_without_secret_or_name_is_refused(client, acs, name, origin, status):
+    response = ask(client, name, WebHook_Request_Origin=origin)
+
+    assert response.status_code == status
+    assert response.json()["status"] == "error"
+    assert "WebHook-Allowed-Origin" not in response
+
+
+def test_company_that_never_asks_is_agreed_to_nothing(client, ses):
+    response = ask(client, "ses", WebHook_Request_Origin="eventgrid.azure.net")
+
+    assert "WebHook-Allowed-Origin" not in response
+    assert client.get(URL.format("ses")).status_code == 405
+
+
 @pytest.mark.parametrize("name", ["azure", "azure-wrong"])
 def test_who_does_not_know_the_path_is_refused(client, acs, name):
     response = post(client, name, [{"id": "1", "eventType": "x", "data": {}}])

@@ -28,6 +28,7 @@ from ntc_notify.types import (
 
 __all__ = [
     "LONGEST_CALL_SECONDS",
+    "AgreesToDeliveries",
     "ConfirmsSubscriptions",
     "EmailProvider",
     "Provider",
@@ -103,6 +104,19 @@ class SmsProvider(Provider, ABC):
     @abstractmethod
     def send(self, message: OutgoingSms, /) -> SendOutcome:
         """Hand one SMS over, within `timeout_seconds`, and say what came of it."""
+
+
+class AgreesToDeliveries(ABC):
+    """A provider whose company asks first whether it may post (OPTIONS, as CloudEvents say)."""
+
+    @abstractmethod
+    def agree_to_deliveries(self, request: WebhookRequest, /) -> str:
+        """Return the origin that may post to this path: the one that asks.
+
+        Raises:
+            SignatureInvalid: not proven.
+            PayloadUnreadable: proven, but the call does not say who asks.
+        """
 
 
 class ConfirmsSubscriptions(ABC):
