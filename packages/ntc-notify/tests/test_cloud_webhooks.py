@@ -6,6 +6,8 @@ import json
 
 import pytest
 from django.core.management import CommandError, call_command
+from ntc_core import rate_limits
+from ntc_core.outbox.services import run_due_jobs
 from ntc_core.webhooks.models import WebhookEvent
 from ntc_notify.models import Message, MessageReceipt, Suppression
 from ntc_notify.services import send
@@ -45,6 +47,8 @@ def ses(settings, signer):
                 "fetch_certificate": fetch_from(amazon),
             }
         }
+        # A setting, so that SES is not asked: the tests count what it was sent.
+        settings.NTC_NOTIFY_CALLS_PER_SECOND = {"ses": 1000}
         yield peer
 
 
@@ -76,6 +80,21 @@ def post(client, name: str, content: object):
 def post_ses_event(client, signer: Signer, **event: object):
     body = {"mail": {"messageId": aws_peer.MESSAGE_ID, "destination": [ASHA], "tags": {}}} | event
     return post(client, "ses", signer.sign(make_notification(body)))
+
+
+def test_account_s_own_rate_is_kept_to(client, ses, settings):
+    """One a second, as in SES's sandbox: the second email waits."""
+    settings.NTC_NOTIFY_CALLS_PER_SECOND = {}
+    rate_limits.forget_local()
+    ses.next.append(HttpReply.json({"SendQuota": {"MaxSendRate": 1}}))
+    for number in range(2):
+        send(kind="receipt", to=Recipient(email=ASHA), context=FACTS, dedupe_key=str(number))
+
+    run_due_jobs()
+
+    assert sorted(Message.objects.values_list("state", flat=True)) == ["accepted", "queued"]
+    assert [call.method for call in ses.requests] == ["GET", "POST"]
+    rate_limits.forget_local()
 
 
 BOUNCE = {

@@ -80,6 +80,13 @@ class Provider:
         """Ask what became of a message; None: the provider does not know it, or not now."""
         self._cannot("be asked about a message")
 
+    def find_calls_per_second(self) -> float | None:
+        """Return what the account may do, all workers together; None: it is not known.
+
+        Asked before every call, so who has to ask the company remembers the answer.
+        """
+        return self.capabilities.calls_per_second
+
     def balance(self) -> Balance:
         """Ask what the account still has."""
         self._cannot("tell its balance")
