@@ -19,6 +19,8 @@ from ntc_notify.testing import HttpReply, ReceivedRequest
 REGION = "eu-west-1"
 ACCESS_KEY_ID = "AKIAEXAMPLEEXAMPLE00"
 SECRET_ACCESS_KEY = secrets.token_hex(20)
+ACCOUNT = "/v2/email/account"
+MAX_SEND_RATE = 14.0
 MESSAGE_ID = "0102018f-7c1d-4b6e-9d1a-000000000000-000000"
 
 _AUTHORIZATION = re.compile(
@@ -68,7 +70,9 @@ def is_signed(call: ReceivedRequest, *, service: str, secret: str = SECRET_ACCES
 
 
 def answer_ses(call: ReceivedRequest) -> HttpReply:
-    """Take an email as SES v2 does."""
+    """Take an email as SES v2 does, and tell what the account may."""
+    if call.method == "GET" and call.target == ACCOUNT and is_signed(call, service="ses"):
+        return HttpReply.json({"SendQuota": {"MaxSendRate": MAX_SEND_RATE}})
     if call.method != "POST" or call.target != "/v2/email/outbound-emails":
         return refuse_ses("NotFoundException", status=404)
     if not is_signed(call, service="ses"):

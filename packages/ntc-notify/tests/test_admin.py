@@ -106,6 +106,24 @@ def test_held_message_is_sent_again_under_the_same_id(admin_client, held, sms_co
     assert state_of(held) == "accepted"
 
 
+def test_message_that_was_never_tried_is_sent_again_as_often_as_it_takes(
+    admin_client, sms_company, settings
+):
+    """Nothing tells one "send again" from the next but that somebody said so."""
+    settings.NTC_NOTIFY_MAX_SMS_SEGMENTS = 0
+    message = send_receipt_by_sms()
+    run_due_jobs()
+    act(admin_client, Message, "resend", message)
+    run_due_jobs()
+    assert (state_of(message), message.attempts.count()) == ("failed", 0)
+
+    settings.NTC_NOTIFY_MAX_SMS_SEGMENTS = 10
+    act(admin_client, Message, "resend", message)
+    run_due_jobs()
+
+    assert state_of(message) == "accepted"
+
+
 def test_what_has_arrived_is_not_sent_again(page):
     message = Message.objects.first()
 

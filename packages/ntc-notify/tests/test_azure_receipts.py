@@ -113,6 +113,30 @@ def test_handshake_without_a_code_is_unreadable(data):
         make_provider().open_webhook(post([make_event(HANDSHAKE, **data)]))
 
 
+def ask(origin: str | None, **values) -> WebhookRequest:
+    headers = {} if origin is None else {"webhook-request-origin": origin}
+    return post(b"", method="OPTIONS", headers=headers, **values)
+
+
+def test_who_asks_whether_they_may_post_is_agreed_to():
+    assert make_provider().agree_to_deliveries(ask("eventgrid.azure.net")) == "eventgrid.azure.net"
+
+
+@pytest.mark.parametrize("path", ["azure", "azure-", "azure-wrong", "azure-ä"])
+def test_who_asks_without_the_secret_is_refused(path):
+    with pytest.raises(SignatureInvalid):
+        make_provider().agree_to_deliveries(ask("eventgrid.azure.net", path=path))
+
+
+@pytest.mark.parametrize(
+    "origin", [None, "", "*", "a b", "https://eventgrid.azure.net", "x\r\nSet-Cookie: a=b", "é.net"]
+)
+def test_who_asks_without_a_name_is_not_agreed_to(origin):
+    """What comes back in a header is a name and nothing else."""
+    with pytest.raises(PayloadUnreadable):
+        make_provider().agree_to_deliveries(ask(origin))
+
+
 @pytest.mark.parametrize("path", ["azure", "azure-", "azure-wrong", f"azure-{SECRET}x", "azure-ä"])
 def test_who_does_not_know_the_secret_is_refused(path):
     with pytest.raises(SignatureInvalid):

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.services import run_due_jobs
 from ntc_core.testing.plugin import make_user
 from ntc_notify import services
-from ntc_notify.models import InboxItem, Message, Notification
+from ntc_notify.models import InboxItem, Message, Notification, make_provider_uid
 from ntc_notify.services import BulkRecipient, bulk
-from ntc_notify.types import Channel, Recipient, SendOutcome, SuppressionReason
+from ntc_notify.types import Channel, Outcome, Recipient, SendOutcome, SuppressionReason
 
 from tests import scripted
 from tests.people import deliver_receipt, run_now
@@ -194,6 +195,29 @@ def test_broken_row_does_not_hold_up_its_chunk(sms_company):
     run_due_jobs()
 
     assert states() == {"accepted": 2, "queued": 1}
+
+
+def test_chunk_on_which_too_many_workers_died_is_broken_up(sms_company):
+    """One of its messages may be what ends every process; the others have to leave."""
+    texts = [BulkRecipient(to=p.to, key=p.key, context={"text": "Mvua"}) for p in people(3)]
+    send(texts, kind="alert")
+    first = Message.objects.earliest("id")
+    attempt = first.attempts.create(provider="alpha", provider_uid=make_provider_uid(first.uid))
+    # What the tenth dead worker leaves behind.
+    Message.objects.filter(pk=first.pk).update(
+        state="sending", provider="alpha", claimed_until=timezone.now()
+    )
+    chunk = OutboxJob.objects.get()
+    OutboxJob.objects.update(state="running", attempts=10, lease_until=timezone.now())
+
+    run_now(3)
+
+    chunk.refresh_from_db()
+    assert chunk.state == "parked"
+    assert states() == {"accepted": 3}
+    assert len(sms_company.received) == 3
+    attempt.refresh_from_db()
+    assert attempt.outcome == Outcome.UNKNOWN
 
 
 def test_inbox_takes_a_bulk(monkeypatch):

@@ -6,6 +6,8 @@ import json
 
 import pytest
 from django.core.management import CommandError, call_command
+from ntc_core import rate_limits
+from ntc_core.outbox.services import run_due_jobs
 from ntc_core.webhooks.models import WebhookEvent
 from ntc_notify.models import Message, MessageReceipt, Suppression
 from ntc_notify.services import send
@@ -45,6 +47,8 @@ def ses(settings, signer):
                 "fetch_certificate": fetch_from(amazon),
             }
         }
+        # A setting, so that SES is not asked: the tests count what it was sent.
+        settings.NTC_NOTIFY_CALLS_PER_SECOND = {"ses": 1000}
         yield peer
 
 
@@ -76,6 +80,21 @@ def post(client, name: str, content: object):
 def post_ses_event(client, signer: Signer, **event: object):
     body = {"mail": {"messageId": aws_peer.MESSAGE_ID, "destination": [ASHA], "tags": {}}} | event
     return post(client, "ses", signer.sign(make_notification(body)))
+
+
+def test_account_s_own_rate_is_kept_to(client, ses, settings):
+    """One a second, as in SES's sandbox: the second email waits."""
+    settings.NTC_NOTIFY_CALLS_PER_SECOND = {}
+    rate_limits.forget_local()
+    ses.next.append(HttpReply.json({"SendQuota": {"MaxSendRate": 1}}))
+    for number in range(2):
+        send(kind="receipt", to=Recipient(email=ASHA), context=FACTS, dedupe_key=str(number))
+
+    run_due_jobs()
+
+    assert sorted(Message.objects.values_list("state", flat=True)) == ["accepted", "queued"]
+    assert [call.method for call in ses.requests] == ["GET", "POST"]
+    rate_limits.forget_local()
 
 
 BOUNCE = {
@@ -226,6 +245,50 @@ def test_handshake_of_event_grid_is_answered(client, acs):
 
     assert (response.status_code, response.json()) == (200, {"validationResponse": "512d38b6"})
     assert response["Content-Type"] == "application/json"
+
+
+def ask(client, name: str, **headers: str):
+    return client.options(URL.format(name), headers=headers)
+
+
+def test_handshake_of_cloud_events_is_answered(client, acs):
+    """It permits; it proves nothing, so nothing is stored."""
+    response = ask(
+        client,
+        f"azure-{SECRET}",
+        WebHook_Request_Origin="eventgrid.azure.net",
+        WebHook_Request_Rate="120",
+    )
+
+    assert response.status_code == 200
+    assert response["WebHook-Allowed-Origin"] == "eventgrid.azure.net"
+    assert response["WebHook-Allowed-Rate"] == "*"
+    assert response["Allow"] == "POST"
+    assert not WebhookEvent.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "origin", "status"),
+    [
+        ("azure", "eventgrid.azure.net", 404),
+        ("azure-wrong", "eventgrid.azure.net", 404),
+        (f"azure-{SECRET}", "", 400),
+        (f"azure-{SECRET}", "a b", 400),
+    ],
+)
+def test_handshake_without_secret_or_name_is_refused(client, acs, name, origin, status):
+    response = ask(client, name, WebHook_Request_Origin=origin)
+
+    assert response.status_code == status
+    assert response.json()["status"] == "error"
+    assert "WebHook-Allowed-Origin" not in response
+
+
+def test_company_that_never_asks_is_agreed_to_nothing(client, ses):
+    response = ask(client, "ses", WebHook_Request_Origin="eventgrid.azure.net")
+
+    assert "WebHook-Allowed-Origin" not in response
+    assert client.get(URL.format("ses")).status_code == 405
 
 
 @pytest.mark.parametrize("name", ["azure", "azure-wrong"])

@@ -61,9 +61,80 @@ def test_same_file_again_says_whom_it_skipped_and_why(sms_company, file, tmp_pat
     assert "skipped: more or fewer fields than the header" in said
     rows = (tmp_path / "skipped.csv").read_text().splitlines()
     assert rows[0] == "key,reason"
-    assert "0712345678,already in this batch" in rows
+    assert "+255712345678,already in this batch" in rows
     assert len(rows) == 5
     assert Message.objects.count() == 1
+
+
+def test_person_who_is_in_the_file_in_many_spellings_is_told_once(sms_company, file):
+    lines = ["0712 345 678,Bei", "+255712345678,Bei", "255712345678,Bei", "0712345678,Bei"]
+
+    said = send(file("phone,title", *lines))
+    run_due_jobs()
+
+    assert len(sms_company.received) == 1
+    assert said.split()[:2] == ["people", "1"]
+    assert "skipped: twice in this call" in said
+
+
+def test_file_of_semicolons_is_read(sms_company, file):
+    """As Excel writes it where the comma is in the numbers."""
+    send(file("phone;title", "0712345678;Bei, mpya"))
+    run_due_jobs()
+
+    assert [sms.text for sms in sms_company.received] == ["Habari mpya: Bei, mpya"]
+
+
+def test_odd_rows_keep_nobody_else_from_being_told(sms_company, file):
+    lines = [
+        "a\0b,0712345671,Bei",
+        f"{'k' * 300},0712345672,Bei",
+        "n,0712345673,Be\0i",
+        "o,07123456745678,Bei",
+        '=HYPERLINK("x"),0712345675,=1+1',
+    ]
+
+    said = send(file("key,phone,title", *lines))
+    run_due_jobs()
+
+    assert [sms.text for sms in sms_company.received] == ["Habari mpya: =1+1"]
+    assert said.count("skipped") == 3
+
+
+@pytest.mark.parametrize("user", ["abc", "-1", "1e3", "9" * 30, "\u00b2", " "])
+def test_what_is_no_user_is_skipped(file, user):
+    said = run(
+        *("send", file("user,text", f"{user},Mvua")),
+        *("--kind", "alert", "--batch", "b2", "--channel", "inapp"),
+    )
+
+    assert "skipped: There is no such user." in said
+
+
+def test_user_of_the_file_is_told_in_the_language_of_the_file(file):
+    path = file("user,language,text", f"{make_user().pk},en,Rain")
+    run("send", path, "--kind", "alert", "--batch", "b2", "--channel", "inapp")
+
+    assert Message.objects.get().notification.language == "en"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("phone,title\n0712345678,caf\xe9\n".encode("latin-1"), "CSV UTF-8"),
+        (b"phone,title\n0712345678," + b"x" * 200_000 + b"\n", "field larger than"),
+        (b"x" * 200_000, "field larger than"),
+    ],
+    ids=["latin-1", "huge field", "huge header"],
+)
+def test_file_that_cannot_be_read_tells_nobody(tmp_path, content, sentence):
+    path = tmp_path / "people.csv"
+    path.write_bytes(content)
+
+    with pytest.raises(CommandError, match=sentence):
+        send(path)
+
+    assert not Message.objects.exists()
 
 
 def test_users_are_named_by_their_id(sms_company, file):

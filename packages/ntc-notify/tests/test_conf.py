@@ -52,6 +52,10 @@ def test_unknown_kind_names_the_known_ones():
             },
             "code cannot be",
         ),
+        (
+            {"channels": ["sms", "inapp"], "secrets": "a.b", "secret_variables": ["code"]},
+            "an inbox keeps what it shows",
+        ),
     ],
 )
 def test_wrong_kind_names_its_mistake(settings, options, words):

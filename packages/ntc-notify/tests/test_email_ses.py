@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import boto3
 import pytest
+from ntc_notify.providers import email_ses
 from ntc_notify.providers.email_ses import SesProvider
 from ntc_notify.registry import EMAIL_PROVIDERS
 from ntc_notify.testing import HttpReply
@@ -253,3 +254,48 @@ def test_nothing_secret_is_logged_or_shown(ses, caplog):
     seen = f"{caplog.text} {provider!r} {outcome!r}"
     for secret in (aws_peer.SECRET_ACCESS_KEY, "asha@example.com", "481516"):
         assert secret not in seen
+
+
+def test_rate_of_the_account_is_asked_for_once(ses):
+    provider = make_provider(ses.base_url)
+
+    rates = [provider.find_calls_per_second() for _ in range(3)]
+
+    assert rates == [aws_peer.MAX_SEND_RATE] * 3
+    assert [call.target for call in ses.requests] == [aws_peer.ACCOUNT]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        aws_peer.refuse_ses("AccessDeniedException", status=403),
+        HttpReply(status=503),
+        HttpReply(breaks="closed"),
+        HttpReply.json({}),
+        HttpReply.json({"SendQuota": None}),
+        HttpReply.json({"SendQuota": {"MaxSendRate": 0}}),
+        HttpReply(body=b'{"SendQuota": {"MaxSendRate": Infinity}}'),
+        HttpReply(body=b"no json"),
+    ],
+    ids=lambda reply: reply.breaks or str(reply.body[:40]),
+)
+def test_rate_that_is_not_told_is_none_and_is_not_asked_for_at_every_call(ses, reply, caplog):
+    """A key that may only send is enough; SES itself slows us down then."""
+    ses.next.append(reply)
+    provider = make_provider(ses.base_url)
+
+    assert [provider.find_calls_per_second() for _ in range(2)] == [None, None]
+    assert len(ses.requests) == 1
+    assert "provider.rate_unknown" in caplog.text
+    assert aws_peer.SECRET_ACCESS_KEY not in caplog.text
+
+
+def test_last_rate_holds_while_ses_does_not_tell(ses, monkeypatch):
+    monkeypatch.setattr(email_ses, "RATE_SECONDS", 0.0)
+    provider = make_provider(ses.base_url)
+    provider.find_calls_per_second()
+
+    ses.next.append(HttpReply(status=503))
+
+    assert provider.find_calls_per_second() == aws_peer.MAX_SEND_RATE
+    assert len(ses.requests) == 2

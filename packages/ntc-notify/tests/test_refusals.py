@@ -87,6 +87,52 @@ def test_emails_in_other_case_are_the_same_person(mailbox):
     assert state_of(message) == MessageState.SUPPRESSED
 
 
+@pytest.mark.parametrize(
+    ("known", "written_to"),
+    [
+        ("asha@küche.example", "asha@xn--kche-0ra.example"),
+        ("asha@xn--kche-0ra.example", "asha@KÜCHE.example"),
+        ("asha@example.com", "asha@ex\u200bample.com"),
+        ("asha@example.com", "asha@\uff45xample.com"),
+    ],
+)
+def test_domain_that_is_written_otherwise_is_the_same_person(mailbox, known, written_to):
+    """DNS knows one domain; what it drops or folds must not lead around a suppression."""
+    suppress(channel=Channel.EMAIL, address=known)
+    message = send_news(Recipient(email=written_to))
+
+    run_due_jobs()
+
+    assert state_of(message) == MessageState.SUPPRESSED
+
+
+def test_suppression_outlives_a_new_secret_key(mailbox, settings):
+    """As long as the old one is among the fallbacks; the address itself is not there to digest."""
+    suppress(channel=Channel.EMAIL, address=EMAIL)
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "n" * 50, [settings.SECRET_KEY]
+    message = send_news()
+
+    run_due_jobs()
+
+    assert state_of(message) == MessageState.SUPPRESSED
+
+
+def test_link_of_before_a_new_secret_key_still_ends_it(client, mailbox, settings):
+    user = make_user(email=EMAIL)
+    token = make_token(send_news(), get_kind("news"))
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "n" * 50, [settings.SECRET_KEY]
+
+    assert client.post(f"/api/v1/notifications/unsubscribe/{token}/").status_code == 200
+
+    message = send_news()
+    run_due_jobs()
+    assert state_of(message) == MessageState.SUPPRESSED
+    services.set_preference(user=user, kind="news", channel=Channel.EMAIL, is_on=True)
+    again = send_news()
+    run_due_jobs()
+    assert state_of(again) == "delivered"
+
+
 def test_phone_is_not_the_email_of_the_same_text():
     assert hash_address("sms", "x") != hash_address("email", "x")
 

@@ -50,7 +50,8 @@ def test_nothing_follows_a_message_that_was_never_handed_over(ended):
 @pytest.mark.parametrize(
     "address",
     ["asha", "asha@", "@example.com", "a b@example.com", "a@b@c", "a@example.com\nBcc: x@y.z",
-     "<a@example.com>", "a,b@example.com", "x" * 250 + "@e.tz"],
+     "<a@example.com>", "a,b@example.com", "x" * 250 + "@e.tz",
+     "a@example..com", f"a@{'x' * 64}.com", "a@\u3002"],
 )  # fmt: skip
 def test_malformed_email_address_is_refused(address):
     with pytest.raises(InvalidRecipient) as caught:
@@ -73,6 +74,12 @@ def test_recipient_is_found_by_channel():
 
     assert recipient.find_address(Channel.EMAIL) == "asha@example.com"
     assert recipient.find_address(Channel.SMS) is None
+
+
+def test_domain_is_written_as_providers_will_name_it():
+    recipient = Recipient(email="asha@küche.example")
+
+    assert recipient.find_address(Channel.EMAIL) == "asha@xn--kche-0ra.example"
 
 
 @pytest.mark.parametrize("field", ["to", "sender", "subject"])

@@ -206,6 +206,11 @@ def _require_sense(kind: Kind, where: str) -> None:
         )
     if kind.marketing and kind.secrets:
         raise ImproperlyConfigured(f"{where}: marketing has no 'secrets'.")
+    if kind.secrets and Channel.INAPP in kind.channels:
+        raise ImproperlyConfigured(
+            f"{where}: an inbox keeps what it shows, so a kind with 'secrets' has no channel "
+            "'inapp'."
+        )
     if UNSUBSCRIBE_URL in kind.template_variables:
         raise ImproperlyConfigured(f"{where}: {UNSUBSCRIBE_URL!r} is ours to set.")
     both = sorted(kind.variables & kind.secret_variables)

@@ -31,6 +31,7 @@ __all__ = [
     "StoredEmail",
     "Suppression",
     "hash_address",
+    "list_hashes",
     "make_provider_uid",
 ]
 
@@ -47,8 +48,19 @@ def hash_address(channel: Channel | str, address: str) -> str:
 
     Letters of an address that differ in case only reach the same person.
     """
+    return list_hashes(channel, address)[0]
+
+
+def list_hashes(channel: Channel | str, address: str) -> list[str]:
+    """Return every digest under which the address may be remembered, the present one first.
+
+    A new SECRET_KEY must not make us write to those who were written down under the old one.
+    """
     plain = f"{Channel(channel).value}\n{address.strip().casefold()}"
-    return salted_hmac("ntc_notify.address", plain, algorithm="sha256").hexdigest()
+    return [
+        salted_hmac("ntc_notify.address", plain, secret=key, algorithm="sha256").hexdigest()
+        for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    ]
 
 
 def _choices(words: Iterable[StrEnum]) -> list[tuple[str, str]]:

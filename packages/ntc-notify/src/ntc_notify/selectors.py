@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import Count, QuerySet
 
 from ntc_notify.conf import list_kinds
-from ntc_notify.models import InboxItem, Message, Preference, Suppression, hash_address
+from ntc_notify.models import InboxItem, Message, Preference, Suppression, list_hashes
 from ntc_notify.recipients import read_addresses
 from ntc_notify.types import Channel, Choice, SuppressionReason
 
@@ -69,9 +69,10 @@ def list_preferences(*, user: Any) -> list[dict[str, Any]]:
 def _ended_by_link(user: Any) -> set[tuple[str, str]]:
     """Return (kind, channel) of what the user's own addresses are unsubscribed from."""
     hashes = {
-        hash_address(channel, address)
+        digest
         for channel in (Channel.EMAIL, Channel.SMS)
         if (address := read_addresses(user).find_address(channel))
+        for digest in list_hashes(channel, address)
     }
     if not hashes:
         return set()

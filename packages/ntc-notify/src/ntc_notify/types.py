@@ -36,6 +36,7 @@ __all__ = [
     "SendOutcome",
     "SuppressionReason",
     "may_follow",
+    "to_ascii_email",
 ]
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
@@ -146,8 +147,8 @@ class Recipient:
     language: str | None = None
 
     def __post_init__(self) -> None:
-        if self.email and (len(self.email) > _LONGEST_EMAIL or not _EMAIL.fullmatch(self.email)):
-            raise InvalidRecipient("The email address is not valid.", attr="email")
+        if self.email:
+            to_ascii_email(self.email)
         if self.phone_e164 and not _E164.fullmatch(self.phone_e164):
             raise InvalidRecipient(
                 "The phone number must be written like +255712345678.", attr="phone"
@@ -158,7 +159,28 @@ class Recipient:
         if channel is Channel.INAPP:
             pk = getattr(self.user, "pk", None)
             return None if pk is None else f"user:{pk}"
-        return (self.phone_e164 if channel is Channel.SMS else self.email) or None
+        if channel is Channel.SMS:
+            return self.phone_e164 or None
+        return to_ascii_email(self.email) if self.email else None
+
+
+def to_ascii_email(address: str) -> str:
+    """Return the address with its domain as DNS knows it (IDNA), as providers name it again.
+
+    Otherwise a receipt would not find its message, and who is suppressed under one spelling
+    of a domain would be written to under the other.
+
+    Raises:
+        InvalidRecipient: it is in a shape that cannot work.
+    """
+    local, _, domain = address.rpartition("@")
+    try:
+        plain = f"{local}@{domain.encode('idna').decode('ascii')}"
+    except UnicodeError:
+        plain = ""
+    if not _EMAIL.fullmatch(plain) or not _EMAIL.fullmatch(address) or len(plain) > _LONGEST_EMAIL:
+        raise InvalidRecipient("The email address is not valid.", attr="email")
+    return plain
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -98,10 +98,10 @@ class WebhookView(View):
         response["Allow"] = ", ".join(method.upper() for method in self.http_method_names)
         return response
 
-    def post(self, request: HttpRequest, provider: str, **_: str) -> HttpResponse:
-        """Take one delivery. What else the path names is in `self.kwargs`."""
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answer; what is refused is refused in the common shape, whatever the method."""
         try:
-            return self.take(request, provider)
+            return super().dispatch(request, *args, **kwargs)
         except NtcError as error:
             return _refuse(error)
         except (OperationalError, InterfaceError) as error:
@@ -110,6 +110,10 @@ class WebhookView(View):
             response = _refuse(Unavailable())
             response["Retry-After"] = str(RETRY_AFTER_SECONDS)
             return response
+
+    def post(self, request: HttpRequest, provider: str, **_: str) -> HttpResponse:
+        """Take one delivery. What else the path names is in `self.kwargs`."""
+        return self.take(request, provider)
 
     def take(self, request: HttpRequest, provider_slug: str) -> HttpResponse:
         """Prove, store and acknowledge. To override where a company wants more than that."""

@@ -4,7 +4,7 @@ Endpoint and key are two settings: the SDKs' connection string loses the scheme.
 
 Event Grid does not sign. Its calls are known by a secret in the path that only Azure was
 told, and its subscription may be limited to some resources. Nothing that an event names is
-ever called; the handshake is answered in place.
+ever called; the handshake, by an event or by OPTIONS, is answered in place.
 
 Source: docs/providers/azure.md.
 """
@@ -17,6 +17,7 @@ import hashlib
 import hmac
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -44,6 +45,8 @@ log = logging.getLogger("ntc_notify")
 #: Until a person has corrected a key, there is no hurry.
 WAIT_FOR_A_PERSON_SECONDS = 60.0
 
+#: Goes back in a header, as it came.
+_ORIGIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", re.ASCII)
 _HANDSHAKE = "microsoft.eventgrid.subscriptionvalidationevent"
 _KEYS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 #: The service itself is at its end; a gateway's 502 and 504 say nothing about the request.
@@ -143,9 +146,7 @@ class AcsEvents:
             SignatureInvalid: the secret is not ours, or a resource is not on the list.
             PayloadUnreadable: these are no events.
         """
-        given = request.path.rstrip("/").rpartition("/")[2].partition("-")[2]
-        if not self._secret or not hmac.compare_digest(given.encode(), self._secret.encode()):
-            raise SignatureInvalid("Azure: the path does not end in the secret.")
+        self._require_secret(request)
         events = _load_events(request.body)
         if any(not self._may_tell(event) for event in events):
             raise SignatureInvalid("Azure: an event is of a resource that is not on the list.")
@@ -155,6 +156,19 @@ class AcsEvents:
             event_type=",".join(kinds),
             ack=_answer_handshake(events) or WebhookAck(),
         )
+
+    def agree(self, request: WebhookRequest) -> str:
+        """Check the secret; return who asks whether they may post events.
+
+        Raises:
+            SignatureInvalid: the secret is not ours.
+            PayloadUnreadable: nobody is named.
+        """
+        self._require_secret(request)
+        origin = request.headers.get("webhook-request-origin", "")
+        if not _ORIGIN.fullmatch(origin):
+            raise PayloadUnreadable("Azure: WebHook-Request-Origin is no name of a host.")
+        return origin
 
     def read(self, body: bytes) -> list[Receipt]:
         """Return the receipts in a verified body; other events say nothing."""
@@ -172,6 +186,11 @@ class AcsEvents:
             if receipt is not None:
                 found.append(receipt)
         return found
+
+    def _require_secret(self, request: WebhookRequest) -> None:
+        given = request.path.rstrip("/").rpartition("/")[2].partition("-")[2]
+        if not self._secret or not hmac.compare_digest(given.encode(), self._secret.encode()):
+            raise SignatureInvalid("Azure: the path does not end in the secret.")
 
     def _may_tell(self, event: _Data) -> bool:
         told_by = str(event.get("topic") or event.get("source") or "").lower()

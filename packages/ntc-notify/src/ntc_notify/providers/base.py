@@ -28,6 +28,7 @@ from ntc_notify.types import (
 
 __all__ = [
     "LONGEST_CALL_SECONDS",
+    "AgreesToDeliveries",
     "ConfirmsSubscriptions",
     "EmailProvider",
     "Provider",
@@ -79,6 +80,13 @@ class Provider:
         """Ask what became of a message; None: the provider does not know it, or not now."""
         self._cannot("be asked about a message")
 
+    def find_calls_per_second(self) -> float | None:
+        """Return what the account may do, all workers together; None: it is not known.
+
+        Asked before every call, so who has to ask the company remembers the answer.
+        """
+        return self.capabilities.calls_per_second
+
     def balance(self) -> Balance:
         """Ask what the account still has."""
         self._cannot("tell its balance")
@@ -103,6 +111,19 @@ class SmsProvider(Provider, ABC):
     @abstractmethod
     def send(self, message: OutgoingSms, /) -> SendOutcome:
         """Hand one SMS over, within `timeout_seconds`, and say what came of it."""
+
+
+class AgreesToDeliveries(ABC):
+    """A provider whose company asks first whether it may post (OPTIONS, as CloudEvents say)."""
+
+    @abstractmethod
+    def agree_to_deliveries(self, request: WebhookRequest, /) -> str:
+        """Return the origin that may post to this path: the one that asks.
+
+        Raises:
+            SignatureInvalid: not proven.
+            PayloadUnreadable: proven, but the call does not say who asks.
+        """
 
 
 class ConfirmsSubscriptions(ABC):

@@ -28,7 +28,7 @@ from ntc_core.http import HttpFailure, NoAnswer, NotSent
 from ntc_core.webhooks.types import VerifiedWebhook, WebhookRequest
 
 from ntc_notify.providers.acs import AcsAccount, AcsEvents, read_refusal
-from ntc_notify.providers.base import EmailProvider
+from ntc_notify.providers.base import AgreesToDeliveries, EmailProvider
 from ntc_notify.providers.extras import require_installed
 from ntc_notify.providers.mime import bare_address
 from ntc_notify.providers.reasons import make_reason
@@ -46,7 +46,7 @@ _STATES: Mapping[str, MessageState] = {
 }
 
 
-class AzureEmailProvider(EmailProvider):
+class AzureEmailProvider(EmailProvider, AgreesToDeliveries):
     """Hands emails to Azure by its SDK, one recipient each, without polling."""
 
     name: ClassVar[str] = "azure"
@@ -139,6 +139,10 @@ class AzureEmailProvider(EmailProvider):
     def open_webhook(self, request: WebhookRequest, /) -> VerifiedWebhook:
         """Check the secret in the path; answer Event Grid's handshake."""
         return self._events.open(request)
+
+    def agree_to_deliveries(self, request: WebhookRequest, /) -> str:
+        """Check the secret in the path: whoever knows it was told it by us."""
+        return self._events.agree(request)
 
     def read_receipts(self, body: bytes, /) -> list[Receipt]:
         """Read the delivery reports of emails and SMS: both may come to one address."""

@@ -13,14 +13,19 @@ Source: docs/providers/ses.md.
 
 from __future__ import annotations
 
+import logging
+import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.errors import MessageError
 from email.utils import parseaddr
+from threading import Lock
 from typing import Any, ClassVar
 from uuid import UUID
 
+from ntc_core.http import AnswerUnreadable, HttpFailure
 from ntc_core.webhooks.types import PayloadUnreadable, VerifiedWebhook, WebhookRequest
 
 from ntc_notify.providers.aws import AwsRefused, AwsService
@@ -48,12 +53,17 @@ from ntc_notify.types import (
 
 __all__ = ["SesProvider"]
 
+log = logging.getLogger("ntc_notify")
+
 #: Comes back in every event, so that a receipt finds its attempt even where the answer to
 #: the call was lost.
 UID_TAG = "ntc_uid"
 _PAUSED = frozenset({"AccountSuspendedException", "SendingPausedException"})
 _ABOUT_MESSAGE = frozenset({"BadRequestException", "MessageRejected"})
 _NOT_VERIFIED = "not verified"
+#: Amazon raises and lowers an account's rate now and then.
+RATE_SECONDS = 3600.0
+LONGEST_RATE_CALL_SECONDS = 5.0
 
 _Event = Mapping[str, Any]
 
@@ -99,7 +109,11 @@ class SesProvider(EmailProvider, ConfirmsSubscriptions):
             "endpoint_url": endpoint_url,
             "timeout_seconds": timeout_seconds,
         }
+        self._region = region
         self._service = AwsService("sesv2", region=region, **self._access)
+        self._rate: float | None = None
+        self._ask_rate_at = time.monotonic()
+        self._lock = Lock()
 
     def send(self, message: OutgoingEmail, /) -> SendOutcome:
         try:
@@ -125,6 +139,35 @@ class SesProvider(EmailProvider, ConfirmsSubscriptions):
             # MessageRejected too says so, of a sender or, in the sandbox, of a recipient.
             return replace(outcome, elsewhere=True)
         return outcome
+
+    def find_calls_per_second(self) -> float | None:
+        """Return the account's `MaxSendRate`, asked for once an hour.
+
+        None, or the last one, while somebody is asking and where SES does not say.
+        """
+        with self._lock:
+            is_due = time.monotonic() >= self._ask_rate_at
+            if is_due:
+                self._ask_rate_at = time.monotonic() + RATE_SECONDS
+        if is_due:
+            try:
+                self._rate = self._ask_rate()
+            except (HttpFailure, AnswerUnreadable, AwsRefused, ValueError) as error:
+                # Such as a key that may only send: then SES itself slows us down.
+                log.warning("provider.rate_unknown", extra={"reason": make_reason(error)})
+        return self._rate
+
+    def _ask_rate(self) -> float:
+        seconds = min(LONGEST_RATE_CALL_SECONDS, self.timeout_seconds)
+        access = self._access | {"timeout_seconds": seconds}
+        answer = AwsService("sesv2", region=self._region, **access).call("get_account")
+        try:
+            rate = float(answer["SendQuota"]["MaxSendRate"])
+        except (LookupError, TypeError, ValueError) as error:
+            raise AnswerUnreadable("SES: the account has no MaxSendRate.") from error
+        if not 0 < rate < math.inf:
+            raise AnswerUnreadable("SES: the account's MaxSendRate is no rate.")
+        return rate
 
     def open_webhook(self, request: WebhookRequest, /) -> VerifiedWebhook:
         """Check the SNS signature. A subscription that waits to be confirmed is only kept."""

@@ -32,7 +32,7 @@ from ntc_core.http import AnswerUnreadable, HttpAnswer, HttpClient, NoAnswer, No
 from ntc_core.webhooks.types import VerifiedWebhook, WebhookRequest
 
 from ntc_notify.providers.acs import AcsAccount, AcsEvents, read_refusal
-from ntc_notify.providers.base import SmsProvider
+from ntc_notify.providers.base import AgreesToDeliveries, SmsProvider
 from ntc_notify.providers.reasons import make_reason
 from ntc_notify.types import Capabilities, OutgoingSms, Receipt, SendOutcome
 
@@ -46,7 +46,7 @@ _SENDER = re.compile(
 )
 
 
-class AzureSmsProvider(SmsProvider):
+class AzureSmsProvider(SmsProvider, AgreesToDeliveries):
     """Hands SMS to Azure; a batch is one call per text."""
 
     name: ClassVar[str] = "azure"
@@ -109,6 +109,10 @@ class AzureSmsProvider(SmsProvider):
     def open_webhook(self, request: WebhookRequest, /) -> VerifiedWebhook:
         """Check the secret in the path; answer Event Grid's handshake."""
         return self._events.open(request)
+
+    def agree_to_deliveries(self, request: WebhookRequest, /) -> str:
+        """Check the secret in the path: whoever knows it was told it by us."""
+        return self._events.agree(request)
 
     def read_receipts(self, body: bytes, /) -> list[Receipt]:
         """Read the delivery reports of emails and SMS: both may come to one address."""

@@ -1,7 +1,7 @@
 """What changes notifications. A project calls `send` and `send_bulk`; the jobs call the rest."""
 
 from ntc_notify.services.bulk import BulkRecipient, BulkSummary, send_bulk
-from ntc_notify.services.chunks import deliver_chunk
+from ntc_notify.services.chunks import break_up_parked_chunk, deliver_chunk
 from ntc_notify.services.delivering import announce, deliver, expire_overdue
 from ntc_notify.services.purging import purge
 from ntc_notify.services.reading import mark_all_read, mark_read
@@ -20,6 +20,7 @@ __all__ = [
     "BulkRecipient",
     "BulkSummary",
     "announce",
+    "break_up_parked_chunk",
     "deliver",
     "deliver_chunk",
     "expire_overdue",

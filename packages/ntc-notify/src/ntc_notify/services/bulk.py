@@ -25,7 +25,7 @@ from ntc_notify.conf import Kind, get_kind
 from ntc_notify.errors import InvalidContext
 from ntc_notify.models import Message, Notification
 from ntc_notify.registry import batch_size_of
-from ntc_notify.services.sending import Request, prepare_request
+from ntc_notify.services.sending import LONGEST_DEDUPE_KEY, Request, prepare_request
 from ntc_notify.types import Channel
 
 __all__ = ["BulkRecipient", "BulkSummary", "send_bulk"]
@@ -41,6 +41,9 @@ LONGEST_BATCH = 100
 
 #: Why somebody is not sent anything; what is in a context is told by its own sentence.
 ALREADY, REPEATED = "already in this batch", "twice in this call"
+UNFIT_KEY = (
+    f"The key has a NUL, or more than {LONGEST_DEDUPE_KEY} characters with the batch's name."
+)
 
 _Item = TypeVar("_Item")
 
@@ -95,8 +98,8 @@ def send_bulk(
         UnknownKind, ValueError: a mistake of the caller, before anything is stored.
     """
     declared = get_kind(kind)
-    if not 0 < len(batch) <= LONGEST_BATCH:
-        raise ValueError(f"A batch is named in 1 to {LONGEST_BATCH} characters.")
+    if not 0 < len(batch) <= LONGEST_BATCH or "\x00" in batch:
+        raise ValueError(f"A batch is named in 1 to {LONGEST_BATCH} characters, none of them NUL.")
     options: dict[str, Any] = {
         "channels": None if channels is None else tuple(channels),
         "send_after": send_after,
@@ -112,6 +115,9 @@ def send_bulk(
         requests: dict[str, Request] = {}
         for person in step:
             key = f"{batch}:{person.key}"
+            if len(key) > LONGEST_DEDUPE_KEY or "\x00" in key:
+                skip(person.key, UNFIT_KEY)
+                continue
             try:
                 request = _prepare(declared, person, key, options)
             except (InvalidContext, NtcError) as error:

@@ -17,12 +17,14 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from ntc_core.failpoints import failpoint
 from ntc_core.outbox import RetryLater, enqueue
+from ntc_core.outbox.models import OutboxJob
 
 from ntc_notify.conf import Kind, get_kind
 from ntc_notify.errors import ContentGone, RenderingFailed
 from ntc_notify.models import DeliveryAttempt, Message
 from ntc_notify.providers.base import Provider
 from ntc_notify.registry import batch_size_of, get_provider, list_provider_names
+from ntc_notify.services.bulk import CHUNK_JOB
 from ntc_notify.services.claiming import Prepared, claim
 from ntc_notify.services.delivering import (
     LOOK_AGAIN_SECONDS,
@@ -39,7 +41,7 @@ from ntc_notify.services.sending import DELIVER_JOB
 from ntc_notify.services.settling import end_message, settle
 from ntc_notify.types import Channel, MessageState, SendOutcome
 
-__all__ = ["deliver_chunk"]
+__all__ = ["break_up_parked_chunk", "deliver_chunk"]
 
 #: A run ends after this and comes back, well before its job's lease does.
 RUN_SECONDS = 30.0
@@ -63,6 +65,20 @@ def deliver_chunk(chunk: str) -> None:
             return
         _deliver_some(messages, get_kind(messages[0].notification.kind), until)
     raise RetryLater("there is more in the chunk", delay_seconds=0)
+
+
+def break_up_parked_chunk(*, job: OutboxJob, parked: bool, **_: object) -> None:
+    """Give what is left of a chunk whose job gave up jobs of their own (signal receiver).
+
+    One message that ends every process must not keep the others from leaving.
+    """
+    if not parked or job.task != CHUNK_JOB:
+        return
+    left = Message.objects.filter(
+        chunk=UUID(job.arguments[0]), state__in=[MessageState.QUEUED, MessageState.SENDING]
+    )
+    for message in left.only("pk"):
+        _hand_over(message, delay_seconds=0)
 
 
 def _queued(chunk: UUID) -> list[Message]:

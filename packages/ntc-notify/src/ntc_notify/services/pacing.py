@@ -20,9 +20,11 @@ __all__ = ["take_turn", "wait_for_morning"]
 def take_turn(channel: Channel, name: str, provider: Provider) -> float:
     """Count one call to the provider; return the seconds to wait first, 0 where it may be made.
 
-    The setting wins over what the provider declares. Without Redis each process counts alone.
+    The setting wins over what the provider knows. Without Redis each process counts alone.
     """
-    rate = notify_settings.NOTIFY_CALLS_PER_SECOND.get(name, provider.capabilities.calls_per_second)
+    rate = notify_settings.NOTIFY_CALLS_PER_SECOND.get(name)
+    if rate is None:
+        rate = provider.find_calls_per_second()
     if not rate:
         return 0.0
     # "0.5 a second" is one in two seconds.

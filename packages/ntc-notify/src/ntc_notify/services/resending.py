@@ -44,7 +44,7 @@ def resend_message(message: Message, *, by: Any) -> bool:
         )
         if not queued:
             return False
-        tries = message.attempts.count()
-        enqueue(DELIVER_JOB, message.pk, dedupe_key=f"{message.pk}:again:{tries}")
+        # No dedupe key: the UPDATE lets one through, and a job that is done must not be met again.
+        enqueue(DELIVER_JOB, message.pk)
     log.info("message.resent", extra=log_fields(message) | {"by": getattr(by, "pk", None)})
     return True

@@ -27,7 +27,7 @@ from ntc_notify.recipients import read_person
 from ntc_notify.registry import list_provider_names
 from ntc_notify.types import Channel, Recipient
 
-__all__ = ["Request", "prepare_request", "queue_message", "send"]
+__all__ = ["LONGEST_DEDUPE_KEY", "Request", "prepare_request", "queue_message", "send"]
 
 log = logging.getLogger(__name__)
 
@@ -169,8 +169,10 @@ def prepare_request(
     """
     chosen = _choose_channels(kind, channels)
     facts = _require_facts(kind, context)
-    if not 0 < len(dedupe_key) <= LONGEST_DEDUPE_KEY:
-        raise ValueError(f"A dedupe_key has 1 to {LONGEST_DEDUPE_KEY} characters.")
+    if not 0 < len(dedupe_key) <= LONGEST_DEDUPE_KEY or "\x00" in dedupe_key:
+        raise ValueError(
+            f"A dedupe_key has 1 to {LONGEST_DEDUPE_KEY} characters, none of them NUL."
+        )
     if send_after is not None and timezone.is_naive(send_after):
         raise ValueError("send_after must be an aware datetime.")
     if language is not None and _main_language(language) is None:

@@ -11,9 +11,9 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from ntc_notify.conf import Kind, get_kind
-from ntc_notify.models import Message, Preference, Suppression, hash_address
+from ntc_notify.models import Message, Preference, Suppression, hash_address, list_hashes
 from ntc_notify.recipients import read_addresses
-from ntc_notify.types import Channel, Choice, SuppressionReason
+from ntc_notify.types import Channel, Choice, SuppressionReason, to_ascii_email
 from ntc_notify.unsubscribe import Unsubscription
 
 __all__ = [
@@ -38,22 +38,25 @@ def find_refusals(messages: Iterable[Message], kind: Kind) -> dict[int, str]:
     """
     messages = list(messages)
     hashes = {
-        message.pk: hash_address(message.channel, message.address)
+        message.pk: list_hashes(message.channel, message.address)
         for message in messages
         if message.channel != Channel.INAPP
     }
-    suppressed: dict[tuple[str, str], str] = {}
+    # The channel is part of what is digested.
+    suppressed: dict[str, str] = {}
     if hashes:
         found = Suppression.objects.filter(
-            address_hash__in=set(hashes.values()), kind__in=["", kind.name], lifted_at=None
+            address_hash__in={digest for digests in hashes.values() for digest in digests},
+            kind__in=["", kind.name],
+            lifted_at=None,
         )
-        suppressed = {(row.channel, row.address_hash): row.reason for row in found}
+        suppressed = {row.address_hash: row.reason for row in found}
     unwanted = _unwanted(messages, kind)
     refusals = {}
     for message in messages:
-        reason = suppressed.get((message.channel, hashes.get(message.pk, "")))
-        if reason is not None:
-            refusals[message.pk] = f"The address is suppressed: {reason}."
+        reasons = [suppressed[one] for one in hashes.get(message.pk, ()) if one in suppressed]
+        if reasons:
+            refusals[message.pk] = f"The address is suppressed: {reasons[0]}."
         elif (message.notification.user_id, message.channel) in unwanted:
             refusals[message.pk] = "The person does not want it."
     return refusals
@@ -74,7 +77,12 @@ def suppress_address(
     Args:
         source: a provider's name, "link", "inbox" or "staff".
         kind: nothing of this kind only.
+
+    Raises:
+        InvalidRecipient: the email address is in a shape that cannot work.
     """
+    if channel is Channel.EMAIL:
+        address = to_ascii_email(address)
     return _suppress(
         channel=channel,
         address_hash=hash_address(channel, address),
@@ -151,7 +159,7 @@ def _take_back(user: Any, *, kind: str, channel: Channel) -> None:
         return
     Suppression.objects.filter(
         channel=channel.value,
-        address_hash=hash_address(channel, address),
+        address_hash__in=list_hashes(channel, address),
         kind=kind,
         reason=_OWN_WISH.value,
         lifted_at=None,

@@ -5,19 +5,23 @@
     manage.py notify progress december      how far a bulk is
     manage.py notify balance                what the accounts still have
 
-The file has a header. Its columns are `phone`, `email` or `user` (a user's id), optionally `key`
-and `language`, and the variables of the kind. Long runs tell on standard error how far they
-are; the table at the end goes to standard output.
+The file is UTF-8 and has a header; its fields are parted by commas, or by semicolons. Its columns
+are `phone`, `email` or `user` (a user's id), optionally `key` and `language`, and the variables of
+the kind. Without a key a person is known by the address, however it is spelled.
+
+Long runs tell on standard error how far they are; the table at the end goes to standard output.
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from ntc_core.phone import InvalidPhone, parse_phone
 
@@ -57,12 +61,16 @@ class Command(BaseCommand):
         tasks = {"send": self._send, "progress": self._progress, "balance": self._balance}
         try:
             tasks[task](**options)
-        except (UnknownKind, ValueError, OSError) as error:
+        except UnicodeDecodeError as error:
+            raise CommandError(
+                f'{options["file"]} is not UTF-8. Save it as "CSV UTF-8"; nobody was told anything.'
+            ) from error
+        except (UnknownKind, ValueError, OSError, csv.Error) as error:
             raise CommandError(str(error)) from error
 
     def _send(self, *, file: Path, kind: str, batch: str, **options: Any) -> None:
         declared = get_kind(kind)
-        total = _count_rows(file)
+        total = _count_rows(file)  # and reads all of it, before anybody is told anything
         skipped: list[tuple[str, str]] = []
 
         def show(summary: BulkSummary) -> None:
@@ -72,7 +80,7 @@ class Command(BaseCommand):
             self.stderr.write(f"\r{bar} {done:,} of {total:,}", ending="")
 
         with file.open(newline="", encoding="utf-8-sig") as text:
-            reader = csv.DictReader(text)
+            reader = csv.DictReader(text, delimiter=_find_delimiter(file))
             _require_columns(reader.fieldnames or [], declared)
             summary = send_bulk(
                 kind=kind,
@@ -121,7 +129,15 @@ class Command(BaseCommand):
 
 def _count_rows(file: Path) -> int:
     with file.open(newline="", encoding="utf-8-sig") as text:
-        return max(sum(1 for _ in csv.reader(text)) - 1, 0)
+        rows = csv.reader(text, delimiter=_find_delimiter(file))
+        return max(sum(1 for _ in rows) - 1, 0)
+
+
+def _find_delimiter(file: Path) -> str:
+    """Return a semicolon where the header has only those: so does Excel in half of the world."""
+    with file.open(newline="", encoding="utf-8-sig") as text:
+        header = text.readline(csv.field_size_limit())
+    return ";" if ";" in header and "," not in header else ","
 
 
 def _require_columns(names: Any, kind: Kind) -> None:
@@ -141,34 +157,47 @@ def _require_columns(names: Any, kind: Kind) -> None:
 def _read(reader: Any, skipped: list[tuple[str, str]]) -> Iterator[BulkRecipient]:
     """Give the people of the file one by one; who cannot be read is skipped and said why."""
     for row in reader:
-        key = row.get("key") or "+".join(row.get(name) or "" for name in _ADDRESSES).strip("+")
-        if not key:
+        name = row.get("key") or "+".join(filter(None, map(row.get, _ADDRESSES)))
+        if not name:
             skipped.append((f"line {reader.line_num}", "no address"))
             continue
         if None in row or None in row.values():
-            skipped.append((key, "more or fewer fields than the header"))
+            skipped.append((name, "more or fewer fields than the header"))
             continue
         try:
             person = _read_person(row)
         except (InvalidPhone, InvalidRecipient) as error:
-            skipped.append((key, str(error)))
+            skipped.append((name, str(error)))
             continue
         facts = {name: value for name, value in row.items() if name not in _OURS}
-        yield BulkRecipient(to=person, key=key, context=facts)
+        yield BulkRecipient(to=person, key=row.get("key") or _make_key(person), context=facts)
 
 
-def _read_person(row: Mapping[str, str]) -> Any:
+def _read_person(row: Mapping[str, str]) -> Recipient:
+    language = row.get("language") or None
     if row.get("user"):
-        user = get_user_model().objects.filter(pk=row["user"]).first()
+        try:
+            user = get_user_model().objects.filter(pk=row["user"]).first()
+        except (ValueError, ValidationError):  # what this project's users cannot have as an id
+            user = None
         if user is None:
             raise InvalidRecipient("There is no such user.")
-        return read_person(user)
+        person = read_person(user)
+        return replace(person, language=language or person.language)
     phone = row.get("phone")
     return Recipient(
         phone_e164=parse_phone(phone) if phone else None,
         email=row.get("email") or None,
-        language=row.get("language") or None,
+        language=language,
     )
+
+
+def _make_key(person: Recipient) -> str:
+    """Name the person by what they are reached at, so that two spellings are one person."""
+    if person.user is not None:
+        return str(person.user.pk)
+    addresses = map(person.find_address, (Channel.SMS, Channel.EMAIL))
+    return "+".join(filter(None, addresses)).casefold()
 
 
 def _count_reasons(skipped: list[tuple[str, str]]) -> list[tuple[str, int]]:
