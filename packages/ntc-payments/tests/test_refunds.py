@@ -340,6 +340,19 @@ def test_company_without_refunds_pays_out_to_the_number_that_paid(paid, company,
     assert balances()["sales"] == -MINOR
 
 
+def test_payout_gives_back_only_what_a_number_paid(paid, company, settings):
+    """Whose card it was nobody knows: the number beside it may be of whoever stole it."""
+    settings.NTC_PAYMENT_PROVIDERS = {"cashier": options(company, can_refund=False)}
+    payment = paid(method="card")
+
+    with pytest.raises(ProviderCannot, match="number that paid is not known"):
+        refund(payment, route="payout")
+    given = refund(payment)
+
+    assert given.route == "manual"
+    assert not Payout.objects.exists()
+
+
 def test_refund_by_hand_is_confirmed_by_a_person(paid, company, settings, user):
     settings.NTC_PAYMENT_PROVIDERS = {
         "cashier": options(company, can_refund=False, can_pay_out=False)
