@@ -49,6 +49,10 @@ class RefundListView(IdempotencyMixin, generics.ListAPIView[Refund]):
     filter_backends = []
     queryset = Refund.objects.none()
 
+    def get_throttles(self) -> list[Any]:
+        """Limit what moves money; to look at it costs nothing of that."""
+        return super().get_throttles() if self.request.method == "POST" else []
+
     def get_queryset(self) -> QuerySet[Refund]:
         """Return the refunds of the payment."""
         if getattr(self, "swagger_fake_view", False):
