@@ -12,7 +12,9 @@ from rest_framework.pagination import BasePagination, CursorPagination
 from rest_framework.permissions import SAFE_METHODS, AllowAny, IsAuthenticated
 
 from ntc_core.envelope import message_for_status
+from ntc_core.fields import TextField
 from ntc_core.renderers import EnvelopeJSONRenderer
+from ntc_core.schema import strict  # noqa: F401 - drf-spectacular finds what is imported
 from ntc_core.schema.components import Schema, error_ref, success_ref
 
 __all__ = ["AutoSchema", "documented_errors"]
@@ -93,6 +95,24 @@ class AutoSchema(SpectacularAutoSchema):
         """Name the pages of a cursor apart: their `count` is null."""
         name: str = super().get_paginated_name(serializer_name)
         return f"Cursor{name}" if isinstance(self._paginator(), CursorPagination) else name
+
+    def _map_basic_serializer(self, serializer: Any, direction: Direction) -> Schema:
+        """Say of strict input that it has no other fields, and what these are together."""
+        schema: Schema = super()._map_basic_serializer(serializer, direction)  # type: ignore[no-untyped-call]  # half-typed library
+        together = getattr(serializer, "json_schema", None)
+        if direction == "request" and together is not None:
+            schema = {**schema, "additionalProperties": False, **together}
+        return schema
+
+    def _insert_field_validators(self, field: Any, schema: Schema) -> None:
+        """Let a `TextField` have the last word on what it takes, blank or not."""
+        super()._insert_field_validators(field, schema)  # type: ignore[no-untyped-call]  # half-typed library
+        if not isinstance(field, TextField):
+            return
+        said, *_ = schema.pop("oneOf", [{}])
+        schema.update(said)
+        if "pattern" in schema or "format" in schema:  # a request
+            schema.update(field.json_schema())
 
     def _get_response_bodies(self, direction: Direction = "response") -> Schema:
         bodies: Schema = super()._get_response_bodies(direction)
