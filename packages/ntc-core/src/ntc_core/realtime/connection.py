@@ -119,7 +119,7 @@ async def _ask(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
 
 
 async def _forget(hub: Hub, socket: Socket) -> None:
-    await hub.leave(socket)
+    hub.leave(socket)
     try:
         await in_database_thread(services.close_connection)(socket.pk)
     except DatabaseError:

@@ -69,15 +69,18 @@ class Hub:
             }
         await self._subscribe()
 
-    async def leave(self, socket: Socket) -> None:
-        """Forget the socket; who leaves last ends the tasks."""
+    def leave(self, socket: Socket) -> None:
+        """Forget the socket; who leaves last ends the tasks.
+
+        The layer hears of it at the next look: thousands may leave at once, and a hint for
+        nobody is dropped.
+        """
         self.sockets.discard(socket)
         for topic in socket.topics:
             self._by_topic[topic].discard(socket)
             if not self._by_topic[topic]:
                 del self._by_topic[topic]
         if self.sockets:
-            await self._subscribe()
             return
         for task in self._tasks:
             task.cancel()
