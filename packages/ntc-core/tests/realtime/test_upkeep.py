@@ -15,6 +15,7 @@ from ntc_core.realtime.models import (
     RealtimeStream,
     RealtimeTicket,
 )
+from ntc_core.realtime.selectors import watch
 from ntc_core.realtime.services import issue_ticket
 from ntc_core.realtime.tasks import purge
 
@@ -42,6 +43,26 @@ def test_what_nobody_can_ask_for_is_removed(asha, django_capture_on_commit_callb
     RealtimeStream.objects.update(updated_at=now - timedelta(days=91))
     purge()
     assert not RealtimeStream.objects.exists()
+
+
+@pytest.mark.django_db
+def test_an_open_socket_is_seen_now_and_then(asha):
+    """Not at every look: each is a write, and there may be thousands."""
+    session = auth.sign_in(user=asha).session
+    now = timezone.now()
+    lately, long_ago = (
+        RealtimeConnection.objects.create(
+            user=asha, session=session, path="/ws/", seen_at=now - timedelta(seconds=seconds)
+        )
+        for seconds in (5, 40)
+    )
+
+    truth = watch(sessions=[], connections=[lately.pk, long_ago.pk], streams=[])
+
+    assert truth.open_connections == {lately.pk, long_ago.pk}
+    seen = dict(RealtimeConnection.objects.values_list("pk", "seen_at"))
+    assert seen[lately.pk] == lately.seen_at
+    assert abs(seen[long_ago.pk] - now) < timedelta(seconds=30)
 
 
 @pytest.mark.parametrize(
