@@ -143,8 +143,10 @@ def set_preferences(*, user: Any, wanted: Iterable[Mapping[str, Any]]) -> None:
     Raises:
         UnknownKind: as `set_preference()`; nothing is written.
     """
+    # In one order, so that two calls at once wait for each other instead of both for ever.
+    in_order = sorted(wanted, key=lambda each: (each["kind"], each["channel"]))
     with transaction.atomic():
-        for each in wanted:
+        for each in in_order:
             set_preference(
                 user=user,
                 kind=each["kind"],
