@@ -67,13 +67,13 @@ class _AttemptInline(ReadOnlyRows, BaseInline):
 class NotificationAdmin(ReadOnlyRows, BaseAdmin):
     """What somebody was to be told."""
 
-    list_display = ("kind", "dedupe_key", "language", "created_at")
+    list_display = ("kind", "masked_key", "language", "created_at")
     list_filter = ("kind", "language")
     search_fields = ("=uid", "dedupe_key")
     fields = (
         "uid",
         "kind",
-        "dedupe_key",
+        "masked_key",
         "recipient",
         "language",
         "context",
