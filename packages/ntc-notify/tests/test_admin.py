@@ -236,3 +236,9 @@ def test_preferences_are_shown(admin_client, django_user_model):
     services.set_preference(user=user, kind="news", channel=Channel.SMS, is_on=False)
 
     assert admin_client.get(url(Preference, "changelist")).status_code == 200
+
+
+def test_preview_is_for_those_who_may_see_notifications(db, client):
+    client.force_login(make_user(username="staff", is_staff=True))
+
+    assert client.get(reverse("admin:ntc_notify_preview")).status_code == 403
