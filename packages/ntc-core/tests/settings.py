@@ -33,6 +33,7 @@ INSTALLED_APPS = [
     "ntc_core.auth",
     "ntc_core.realtime",
     "ntc_core.idempotency",
+    "ntc_core.storage",
     "tests",
 ]
 

@@ -11,6 +11,7 @@ from ntc_core.schema import schema_urls
 api_v1 = [
     path("auth/", include("ntc_core.auth.urls")),
     path("", include("ntc_core.realtime.urls")),
+    path("", include("ntc_core.storage.urls")),
     path("accounts/", include("apps.accounts.urls")),
     path("", include("apps.subscriptions.urls")),
     path("", include("ntc_payments.urls")),

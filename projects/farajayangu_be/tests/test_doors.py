@@ -39,6 +39,7 @@ PUBLIC = {
 OTHER = {
     ".well-known/jwks.json",
     "admin/",
+    "api/v1/uploads/local/<path:key>",  # a signed address is proof enough
     "api/v1/webhooks/notify/<str:provider>/",
     "api/v1/webhooks/payments/<str:provider>/",
     "api/v1/webhooks/payments/<str:provider>/<slug:action>",

@@ -82,6 +82,7 @@ THROTTLE_RATES: dict[str, str | None] = {
     "verify_account": "10/min",
     "password_change": "5/5m",
     "realtime": "60/min",  # tickets, per user
+    "uploads": "60/min",  # announced and completed, per user
     "payments": "30/min",  # ntc_payments, per user
 }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ntc_core.conf import rest_framework_defaults, spectacular_defaults
+from ntc_core.storage.settings import StorageChoice, storage_settings
 from ntc_payments.types import PaymentMethod
 
 from .environment import Environment
@@ -41,6 +42,7 @@ INSTALLED_APPS = [
     "ntc_core.idempotency",
     "ntc_core.auth",
     "ntc_core.realtime",
+    "ntc_core.storage",
     "ntc_payments",
     "ntc_notify",
     "apps.accounts",
@@ -143,7 +145,7 @@ X_FRAME_OPTIONS = "DENY"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
-STORAGES = {
+STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
@@ -157,6 +159,28 @@ REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] |= {"subscribe": "20/min"}
 # a number of another country.
 NTC_CODES_PER_ADDRESS_PER_HOUR = 100
 NTC_CODES_PER_COUNTRY_PER_DAY = {"+255": 20_000, "+": 50}
+
+# --- Files ------------------------------------------------------------------------------
+
+_IMAGES = ["image/jpeg", "image/png", "image/webp"]
+NTC_STORAGE_PURPOSES = {
+    "file": {"types": [*_IMAGES, "image/gif", "application/pdf"], "max_bytes": 10 * 1024 * 1024},
+    "avatar": {"types": _IMAGES, "max_bytes": 5 * 1024 * 1024},
+}
+
+
+def read_storage(
+    *, public_url: str, secret_key: str, default: str = "", directory: Path | str = ""
+) -> StorageChoice:
+    """Read STORAGE_PROVIDER and what belongs to it."""
+    return storage_settings(
+        env.text,
+        default=default,
+        directory=directory,
+        local_url=f"{public_url}/api/v1/uploads/local",
+        secret_key=secret_key,
+    )
+
 
 # --- The live channel ----------------------------------------------------------------------
 

@@ -22,8 +22,10 @@ from .base import (
     LOG_LEVEL,
     NTC_WEBHOOK_PATH_SECRET,
     ROOT_DIR,
+    STORAGES,
     channel_layers,
     env,
+    read_storage,
 )
 from .companies import beem_otp, message_providers, payment_providers, return_hosts
 from .local_secret import read_or_make_secret
@@ -61,6 +63,12 @@ else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
 CHANNEL_LAYERS = channel_layers(REDIS_URL)
+
+_files = read_storage(
+    public_url=PUBLIC_URL, secret_key=SECRET_KEY, default="local", directory=LOCAL_DIR / "files"
+)
+STORAGES = {**STORAGES, "default": _files.django_storage}
+NTC_STORAGE_PROVIDERS = _files.providers
 
 # --- Jobs -------------------------------------------------------------------------------
 

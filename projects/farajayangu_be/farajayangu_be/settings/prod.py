@@ -14,8 +14,10 @@ from .base import (
     LOG_LEVEL,
     NTC_TRUSTED_PROXY_COUNT,
     NTC_WEBHOOK_PATH_SECRET,
+    STORAGES,
     channel_layers,
     env,
+    read_storage,
 )
 from .companies import beem_otp, message_providers, payment_providers, return_hosts
 from .environment import refuse
@@ -83,6 +85,13 @@ CACHES = {
 }
 CHANNEL_LAYERS = channel_layers(REDIS_URL)
 SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+
+# --- Files ------------------------------------------------------------------------------
+
+# Without STORAGE_PROVIDER the service runs, and takes no files.
+_files = read_storage(public_url=PUBLIC_URL, secret_key=SECRET_KEY)
+STORAGES = {**STORAGES, "default": _files.django_storage}
+NTC_STORAGE_PROVIDERS = _files.providers
 
 # --- Jobs -------------------------------------------------------------------------------
 

@@ -38,6 +38,13 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 
+NTC_STORAGE_PROVIDERS = {
+    "local": {
+        "directory": str(LOCAL_DIR / "files"),
+        "base_url": f"{PUBLIC_URL}/api/v1/uploads/local",
+        "signing_key": secrets.token_hex(32),
+    }
+}
 NTC_JWT_KEYS = [secrets.token_urlsafe(48)]
 NTC_PAYMENT_PROVIDERS = {
     "simulator": {
