@@ -108,7 +108,9 @@ def test_a_model_serializer_takes_the_same():
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    schema = SchemaGenerator(patterns=[path("api/v1/orders/", OrderView.as_view())]).get_schema(public=True)
+    schema = SchemaGenerator(patterns=[path("api/v1/orders/", OrderView.as_view())]).get_schema(
+        public=True
+    )
     return schema["components"]["schemas"]["OrderRequest"]
 
 

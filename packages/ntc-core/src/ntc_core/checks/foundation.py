@@ -1,13 +1,4 @@
-"""System checks: mistakes in the settings that would otherwise show up in production.
-
-E001  a middleware of ntc_core is missing        E002  they are not the first, in order
-E003  another exception handler                  E004  another default renderer
-E005  no permission by default                   E006  NTC_TRUSTED_PROXY_COUNT is no count
-E007  another CSRF failure view                  E008  NTC_API_PREFIXES is not as expected
-E009  NTC_METRICS_SINK cannot be built
-W001  ALLOWED_HOSTS lets everybody in  (--deploy)
-W002  a parser besides JSON by default (--deploy)
-"""
+"""What every answer needs: middleware, handler, renderer, a closed default."""
 
 from __future__ import annotations
 
