@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 from ntc_core.auth import services as auth
 from ntc_core.realtime import push
-from ntc_core.realtime.checks import check_deployment, check_settings
+from ntc_core.realtime.checks import check_deployment, check_settings, check_sqlite
 from ntc_core.realtime.models import (
     RealtimeConnection,
     RealtimeEvent,
@@ -95,3 +95,18 @@ def test_settings_that_would_let_strangers_in_are_found(name, value, found, sett
 def test_a_layer_that_processes_do_not_share_is_found(layers, found, settings):
     settings.CHANNEL_LAYERS = layers
     assert [message.id for message in check_deployment()] == found
+
+
+@pytest.mark.parametrize(
+    ("engine", "options", "found"),
+    [
+        ("sqlite3", {}, ["ntc_realtime.W003"]),
+        ("sqlite3", {"transaction_mode": "IMMEDIATE"}, []),
+        ("postgresql", {}, []),
+    ],
+)
+def test_a_sqlite_whose_writers_do_not_wait_is_found(engine, options, found, settings, monkeypatch):
+    database = settings.DATABASES["default"]
+    monkeypatch.setitem(database, "ENGINE", f"django.db.backends.{engine}")
+    monkeypatch.setitem(database, "OPTIONS", options)
+    assert [message.id for message in check_sqlite()] == found

@@ -1,7 +1,7 @@
 """System checks of the live channel.
 
 E001  NTC_REALTIME_TICKET_SECONDS is not 1 to 30   E002  an origin cannot be one
-W001  processes cannot wake each other's sockets (--deploy)
+W001  processes cannot wake each other's sockets (--deploy)   W003  SQLite as Django sets it up
 W002  pages of any origin may open a socket (--deploy)
 """
 
@@ -17,7 +17,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register  # n
 
 from ntc_core.realtime.conf import realtime_settings
 
-__all__ = ["check_deployment", "check_settings"]
+__all__ = ["check_deployment", "check_settings", "check_sqlite"]
 
 _LONGEST_TICKET = 30
 #: A reserved name (RFC 2606): what lets it in lets everybody in.
@@ -57,6 +57,25 @@ def _no_origin(entry: str) -> CheckMessage:
         hint="Write it as https://app.example.com, without a path; '*' is not known here.",
         id="ntc_realtime.E002",
     )
+
+
+@register()
+def check_sqlite(**_: Any) -> list[CheckMessage]:
+    """Check that threads which write at the same time wait for each other."""
+    database = settings.DATABASES.get("default", {})
+    if not database.get("ENGINE", "").endswith("sqlite3"):
+        return []
+    if database.get("OPTIONS", {}).get("transaction_mode") in {"IMMEDIATE", "EXCLUSIVE"}:
+        return []
+    return [
+        Warning(
+            "SQLite takes its lock in the middle of a transaction: beside the jobs, sockets are "
+            "refused with 503 and 'database is locked'.",
+            hint="DATABASES['default']['OPTIONS'] = {'transaction_mode': 'IMMEDIATE', "
+            "'timeout': 20, 'init_command': 'PRAGMA journal_mode=WAL'}",
+            id="ntc_realtime.W003",
+        )
+    ]
 
 
 @register(Tags.security, deploy=True)
