@@ -149,7 +149,7 @@ def s3_server() -> Iterator[StrictS3]:
 @pytest.fixture
 def s3(s3_server: StrictS3, settings, on_port: str) -> StrictS3:
     """Keep files at moto's S3, behind the door that looks at signatures."""
-    s3_server.is_down = s3_server.is_lenient = False
+    s3_server.is_down = s3_server.keeps_everything = s3_server.is_lenient = False
     s3_server.calls.clear()
     settings.NTC_STORAGE_PROVIDERS = {
         "s3": {

@@ -49,6 +49,8 @@ class StrictS3(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
         #: Answer 500 to what comes, as S3 sometimes does.
         self.is_down = False
+        #: The same for what would remove something.
+        self.keeps_everything = False
         #: Ignore `If-None-Match`, as services do that only speak like S3.
         self.is_lenient = False
         #: Methods and paths that came.
@@ -62,7 +64,7 @@ class _Door(BaseHTTPRequestHandler):
     def answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.calls.append(f"{self.command} {self.path.partition('?')[0]}")
-        if self.server.is_down:
+        if self.server.is_down or (self.server.keeps_everything and self.command == "DELETE"):
             self._refuse(500, "InternalError")
             return
         fault = sigv4.find_fault(

@@ -9,6 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.core.files.base import ContentFile
+from ntc_core.outbox.models import OutboxJob
+from ntc_core.outbox.services import bring_forward
 from ntc_core.storage import services
 from ntc_core.storage.errors import StorageUnavailable
 from ntc_core.storage.registry import PROVIDERS
@@ -178,6 +180,23 @@ def test_while_it_does_not_answer_nothing_is_decided(asha, s3):
     assert len([call for call in s3.calls if call.startswith("GET")]) == 1
     s3.is_down = False
     assert asha.complete(announced["uid"]).json()["data"]["state"] == "stored"
+
+
+def test_refused_bytes_that_cannot_be_removed_at_once_are_removed_by_a_job(asha, s3, run_jobs):
+    announced = asha.announce(SCRIPT)
+    send(announced, SCRIPT)
+    upload = row_of(announced)
+    s3.keeps_everything = True
+
+    assert asha.complete(announced["uid"]).status_code == 422
+    assert is_there(upload, upload.incoming_key)
+    run_jobs()
+    assert is_there(upload, upload.incoming_key)
+
+    s3.keeps_everything = False
+    bring_forward(OutboxJob.objects.all())
+    run_jobs()
+    assert not is_there(upload, upload.incoming_key)
 
 
 def test_a_bucket_that_is_missing_is_not_an_upload_that_is(asha, s3, settings):
