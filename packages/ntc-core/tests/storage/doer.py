@@ -1,6 +1,6 @@
 """A process of the tests that does one thing with an upload, and perhaps dies of it.
 
-`python -m tests.storage.doer <database> <options of the folder as JSON> complete|store <user id> <uid>`
+`python -m tests.storage.doer <database> <options as JSON> complete|store <user id> <uid>`
 """
 
 from __future__ import annotations
