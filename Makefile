@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help sync run test test-wheels test-faults bench check fix docs compose clean
+.PHONY: help sync run azurite test test-wheels test-faults bench check fix docs compose clean
 
 # The first Python that is new enough; everything else comes from uv.lock. The program itself,
 # not what PATH has: given a pyenv shim, uv would make .venv anew each time.
@@ -22,6 +22,7 @@ help:
 	@echo "make test           every test: each package from its own folder, then the project"
 	@echo "make test PACKAGE=ntc-core    one package"
 	@echo "make test-wheels    each package built, installed alone and tested, lowest and newest dependencies"
+	@echo "make azurite        install what plays Azure Blob Storage for the tests; needs npm"
 	@echo "make test-faults    the long fault and race runs"
 	@echo "make bench          measure what is promised to be fast, beside the naive way"
 	@echo "make check          format, lint, types, import contracts, migrations, lock, OpenAPI"
@@ -45,6 +46,15 @@ run:
 	@test -d .venv || echo "Installing into .venv (once)"
 	$(call uv,sync --quiet --frozen --inexact --no-dev --python "$(PYTHON)" --package farajayangu-be)
 	@cd $(PROJECT) && exec "$(BIN)/python" manage.py dev
+
+# Where ntc_core.testing looks for it; outside of the checkout, whose copies share its 190 MB.
+AZURITE := azurite@3.35.0
+AZURITE_HOME ?= $(HOME)/.cache/ntc/$(subst @,-,$(AZURITE))
+
+azurite:
+	@mkdir -p "$(AZURITE_HOME)"
+	@test -f "$(AZURITE_HOME)/node_modules/azurite/dist/src/blob/main.js" || \
+		npm install --silent --no-audit --no-fund --no-package-lock --prefix "$(AZURITE_HOME)" $(AZURITE)
 
 test: sync
 	@"$(BIN)/python" tools/run_tests.py $(or $(PACKAGE),$(PACKAGES) farajayangu_be)

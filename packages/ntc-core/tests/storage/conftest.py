@@ -14,7 +14,18 @@ from django.core.cache import cache
 from ntc_core.auth.services import sign_in
 from ntc_core.storage.models import Upload
 from ntc_core.storage.registry import PROVIDERS
+from ntc_core.testing.services import azurite_script
 
+from tests.storage.places import (
+    ACCESS_KEY_ID,
+    BUCKET,
+    CONTAINER,
+    REGION,
+    SECRET_ACCESS_KEY,
+    StrictS3,
+    run_azurite,
+    run_s3,
+)
 from tests.storage.samples import PNG
 
 UPLOADS = "/api/v1/uploads/"
@@ -127,3 +138,47 @@ def row_of(data: dict[str, Any]) -> Upload:
 def is_there(upload: Upload, key: str) -> bool:
     """Ask the place itself."""
     return PROVIDERS.get(upload.provider).inspect(key, head_bytes=1) is not None
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[StrictS3]:
+    with run_s3() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: StrictS3, settings, on_port: str) -> StrictS3:
+    """Keep files at moto's S3, behind the door that looks at signatures."""
+    s3_server.is_down = s3_server.keeps_everything = s3_server.is_lenient = False
+    s3_server.calls.clear()
+    settings.NTC_STORAGE_PROVIDERS = {
+        "s3": {
+            "bucket": BUCKET,
+            "region": REGION,
+            "access_key_id": ACCESS_KEY_ID,
+            "secret_access_key": SECRET_ACCESS_KEY,
+            "endpoint_url": s3_server.url,
+        }
+    }
+    return s3_server
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[str]:
+    script = azurite_script()
+    assert script is not None
+    with run_azurite(script) as connection_string:
+        from azure.storage.blob import BlobServiceClient  # noqa: PLC0415 - an extra
+
+        with BlobServiceClient.from_connection_string(connection_string) as service:
+            service.create_container(CONTAINER)
+        yield connection_string
+
+
+@pytest.fixture
+def azure(azurite: str, settings, on_port: str) -> str:
+    """Keep files at Azurite."""
+    settings.NTC_STORAGE_PROVIDERS = {
+        "azure": {"connection_string": azurite, "container": CONTAINER}
+    }
+    return azurite

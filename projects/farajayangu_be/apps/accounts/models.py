@@ -13,6 +13,7 @@ from django.utils import timezone
 from ntc_core.auth.users import SessionUserMixin
 from ntc_core.models import BaseModel
 from ntc_core.phone import InvalidPhone, parse_phone
+from ntc_core.storage.models import Upload
 
 __all__ = [
     "Language",
@@ -128,6 +129,9 @@ class User(BaseModel, SessionUserMixin, AbstractBaseUser, PermissionsMixin):
     )
     full_name = models.CharField(max_length=150, blank=True)
     language = models.CharField(max_length=2, choices=Language, default=Language.SWAHILI)
+    avatar = models.OneToOneField(
+        Upload, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     email_verified_at = models.DateTimeField(null=True, blank=True)
     phone_verified_at = models.DateTimeField(null=True, blank=True)
     is_active = models.BooleanField(

@@ -10,6 +10,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from ntc_core.fields import PhoneField, TextField, UidField
 from ntc_core.serializers import StrictSerializer
+from ntc_core.storage.selectors import make_read_link
 from rest_framework import serializers
 
 from .models import Language, User, parse_email
@@ -117,6 +118,14 @@ class IdentifierField(TextField):
 class UserOutput(serializers.ModelSerializer[User]):
     """A person, as they see themselves."""
 
+    avatar = serializers.SerializerMethodField(
+        help_text="An address that shows the picture for an hour; null: there is none."
+    )
+
+    def get_avatar(self, user: User) -> str | None:
+        link = make_read_link(user.avatar)
+        return link.url if link else None
+
     class Meta:
         model = User
         fields = (
@@ -125,6 +134,7 @@ class UserOutput(serializers.ModelSerializer[User]):
             "phone",
             "full_name",
             "language",
+            "avatar",
             "email_verified_at",
             "phone_verified_at",
             "created_at",
@@ -200,6 +210,11 @@ class MeInput(StrictSerializer):
 
     full_name = NameField()
     language = serializers.ChoiceField(choices=Language.choices, required=False)
+    avatar = UidField(
+        required=False,
+        allow_null=True,
+        help_text="A completed upload for the purpose `avatar`; null removes the picture.",
+    )
     # They are proven by a code, or by nothing.
     email = serializers.CharField(read_only=True)
     phone = serializers.CharField(read_only=True)

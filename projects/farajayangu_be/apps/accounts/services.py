@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.contrib.auth.hashers import make_password
@@ -14,6 +15,8 @@ from ntc_core.auth.models import AuthSession, OneTimeCode
 from ntc_core.auth.services import issue_code, redeem_code, refuse_code
 from ntc_core.errors import InvalidInput
 from ntc_core.outbox import enqueue
+from ntc_core.storage.models import Upload
+from ntc_core.storage.services import attach_upload, discard_upload
 
 from .models import Language, PendingRegistration, User
 from .selectors import (
@@ -114,19 +117,36 @@ def verify_registration(*, registration_uid: str, code: str) -> User:
     return user
 
 
-def update_user(user: User, **fields: str) -> User:
-    """Change what people may say about themselves: `full_name`, `language`.
+def update_user(user: User, **fields: Any) -> User:
+    """Change what people may say about themselves: `full_name`, `language`, `avatar`.
+
+    The avatar is the uid of an upload of theirs for that purpose, or None. The one before is
+    removed.
 
     Raises:
+        InvalidInput: the upload is not theirs, not complete, or used for something else.
         TokenInvalid: the user was deleted meanwhile.
     """
-    for name, value in fields.items():
-        setattr(user, name, value)
     with transaction.atomic():
         if _lock(user) is None:
             raise TokenInvalid
+        if "avatar" in fields:
+            fields["avatar"] = _replace_avatar(user, fields["avatar"])
+        for name, value in fields.items():
+            setattr(user, name, value)
         user.save(update_fields=[*fields, "updated_at"])
     return user
+
+
+def _replace_avatar(user: User, uid: UUID | None) -> Upload | None:
+    """Let go of the present avatar and return the next; the user's row is locked."""
+    present = Upload.objects.filter(pk__in=User.objects.filter(pk=user.pk).values("avatar")).first()
+    if present is not None and present.uid == uid:
+        return present
+    chosen = attach_upload(owner=user, uid=uid, purpose="avatar", attr="avatar") if uid else None
+    if present is not None:
+        discard_upload(present)
+    return chosen
 
 
 def change_password(

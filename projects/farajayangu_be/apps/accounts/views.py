@@ -111,7 +111,7 @@ class MeView(APIView):
 
     @extend_schema(request=MeInput, responses=UserOutput, tags=["accounts"])
     def patch(self, request: Request) -> Response:
-        """Change the name or the language of the signed-in user."""
+        """Change the name, the language or the picture of the signed-in user."""
         form = MeInput(data=request.data)
         form.is_valid(raise_exception=True)
         user = services.update_user(cast("User", request.user), **form.validated_data)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from contextlib import suppress
 from datetime import timedelta
 from typing import IO, Any
 from uuid import UUID
@@ -23,6 +24,7 @@ from ntc_core.outbox import enqueue
 from ntc_core.storage.conf import DEFAULT_PURPOSE, file_settings
 from ntc_core.storage.errors import (
     ObjectChanged,
+    StorageUnavailable,
     TooManyUploads,
     UploadIncomplete,
     UploadRefused,
@@ -249,15 +251,17 @@ def _require_few(owner: Any) -> None:
 def _look_and_keep(upload: Upload) -> None:
     place = PROVIDERS.get(upload.provider)
     found = place.inspect(upload.incoming_key, head_bytes=HEAD_BYTES)
+    pending = Upload.objects.filter(pk=upload.pk, state=Upload.State.PENDING)
     if found is None:
-        raise UploadIncomplete
+        if pending.exists():
+            raise UploadIncomplete
+        return
     refusal = _find_refusal(upload, found)
     if refusal:
         _refuse(upload, refusal)
         return
     # From here on these bytes are meant, whoever completes it and how often: a copy that is
     # made twice, or after a kill, is a copy of the same.
-    pending = Upload.objects.filter(pk=upload.pk, state=Upload.State.PENDING)
     pending.filter(etag="").update(etag=found.etag)
     failpoint("storage.looked")
     if not pending.filter(etag=found.etag).exists():
@@ -295,17 +299,22 @@ def _find_refusal(upload: Upload, found: StoredObject) -> tuple[str, str] | None
 
 
 def _refuse(upload: Upload, refusal: tuple[str, str]) -> None:
-    """Remove the bytes, then say so: while they cannot be removed, nothing is decided."""
-    PROVIDERS.get(upload.provider).delete(upload.incoming_key)
+    """Decide it, and remove the bytes at once; a job does where the place does not answer."""
     code, sentence = refusal
-    refused = Upload.objects.filter(pk=upload.pk, state=Upload.State.PENDING).update(
-        state=Upload.State.REFUSED,
-        refusal_code=code,
-        refusal=sentence,
-        updated_at=timezone.now(),
-    )
-    if refused:
-        log.info("storage.refused", extra={"upload": str(upload.uid), "code": code})
+    pending = Upload.objects.filter(pk=upload.pk, state=Upload.State.PENDING)
+    with transaction.atomic():
+        if not pending.update(
+            state=Upload.State.REFUSED,
+            refusal_code=code,
+            refusal=sentence,
+            updated_at=timezone.now(),
+        ):
+            return
+        enqueue(REMOVE_JOB, upload.pk)
+    log.info("storage.refused", extra={"upload": str(upload.uid), "code": code})
+    failpoint("storage.refused")
+    with suppress(StorageUnavailable):
+        PROVIDERS.get(upload.provider).delete(upload.incoming_key)
 
 
 def _mark_stored(upload: Upload, *, size: int, etag: str) -> None:

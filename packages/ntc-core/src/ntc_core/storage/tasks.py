@@ -24,8 +24,9 @@ TEN_MINUTES = 10 * 60
 
 @job(services.REMOVE_JOB, atomic=False, queue="companies")
 def remove_objects(upload_id: int) -> None:
-    """Remove the objects of an upload that was let go."""
-    upload = Upload.objects.filter(pk=upload_id, state=Upload.State.DELETED).first()
+    """Remove the objects of an upload that was refused or let go."""
+    over = Upload.objects.filter(state__in=[Upload.State.REFUSED, Upload.State.DELETED])
+    upload = over.filter(pk=upload_id).first()
     if upload is not None:
         services.remove_objects(upload)
 

@@ -2,6 +2,7 @@
 
     @pytest.mark.postgres   needs PostgreSQL: row locks, constraints, real parallelism
     @pytest.mark.redis      needs Redis
+    @pytest.mark.azurite    needs Azurite, which plays Azure Blob Storage
 
 Where the service is away such a test is skipped and one line at the end counts what was not
 covered; with the environment variable CI=true it fails instead.
@@ -28,6 +29,7 @@ __all__ = ["api_client", "run_jobs", "signed_in_client", "user"]
 _SERVICES = {
     "postgres": "PostgreSQL (set TEST_DATABASE_URL, or start one on 127.0.0.1:5432)",
     "redis": "Redis (set TEST_REDIS_URL, or start one on 127.0.0.1:6379)",
+    "azurite": "Azurite (`make azurite` installs it; needs node)",
 }
 _NOT_COVERED = pytest.StashKey[Counter[str]]()
 
@@ -36,6 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the markers."""
     config.addinivalue_line("markers", "postgres: needs PostgreSQL; skipped where there is none")
     config.addinivalue_line("markers", "redis: needs Redis; skipped where there is none")
+    config.addinivalue_line("markers", "azurite: needs Azurite; skipped where there is none")
     config.addinivalue_line("markers", "faults: a long fault, race or fuzz run; `make test-faults`")
     config.stash[_NOT_COVERED] = Counter()
     _require_given_services()
@@ -146,8 +149,10 @@ def _is_available(service: str) -> bool:
         from django.db import connection
 
         return connection.vendor == "postgresql"
-    from ntc_core.testing.services import redis_is_reachable, redis_url
+    from ntc_core.testing.services import azurite_script, redis_is_reachable, redis_url
 
+    if service == "azurite":
+        return azurite_script() is not None
     url = redis_url()
     return url is not None and redis_is_reachable(url)
 

@@ -3,12 +3,13 @@
 PostgreSQL: TEST_DATABASE_URL, else postgres@127.0.0.1:5432, else a SQLite file.
 Redis: TEST_REDIS_URL (`none`: do without), else 127.0.0.1:6379. A URL that is given is used as
 it is; when its server is away, the run stops with a sentence. TEST_DATABASE_SUFFIX lets two
-runs go on at the same time.
+runs go on at the same time. Azurite: AZURITE_HOME, else where `make azurite` puts it.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 __all__ = [
+    "azurite_script",
     "database_settings",
     "database_url",
     "find_silent_services",
@@ -26,6 +28,8 @@ __all__ = [
 LOCAL_POSTGRES_URL = "postgres://postgres@127.0.0.1:5432/postgres"
 LOCAL_REDIS_URL = "redis://127.0.0.1:6379"
 CONNECT_TIMEOUT_SECONDS = 2
+#: Below the home folder, as npm puts it there.
+AZURITE_HOME = ".cache/ntc/azurite-3.35.0"
 #: TEST_REDIS_URL=none: do without, even where the local server runs.
 NO_REDIS = "none"
 
@@ -92,6 +96,13 @@ def redis_url(*, database: int = 0) -> str | None:
     if given:
         return None if given == NO_REDIS else given
     return f"{LOCAL_REDIS_URL}/{database}" if redis_is_reachable(LOCAL_REDIS_URL) else None
+
+
+def azurite_script() -> Path | None:
+    """Return what `node` runs to play Azure Blob Storage; None: Azurite or node is missing."""
+    home = Path(os.environ.get("AZURITE_HOME") or Path.home() / AZURITE_HOME)
+    script = home / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
+    return script if script.is_file() and shutil.which("node") else None
 
 
 def find_silent_services() -> dict[str, str]:

@@ -9,14 +9,14 @@ boto3 is imported at the first call, so that a project without AWS never loads i
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 
-from ntc_core.http import AnswerUnreadable, HttpClient, NoAnswer, NotSent
+from ntc_core.http import AnswerUnreadable, NoAnswer, NotSent
+from ntc_core.http.aws import carry_for_boto
 
 from ntc_notify.providers.extras import require_installed
 from ntc_notify.providers.reasons import make_reason
@@ -198,9 +198,6 @@ class AwsService:
         import boto3.session  # noqa: PLC0415 - see above
         from botocore.config import Config  # noqa: PLC0415 - see above
 
-        # Its debug log has every request in full: numbers, addresses, bodies, codes.
-        sdk_log = logging.getLogger("botocore")
-        sdk_log.setLevel(max(sdk_log.level, logging.INFO))
         config = Config(
             retries={"mode": "standard", "total_max_attempts": 1},
             # For the SDK's own calls to the machine that hands out the role's keys.
@@ -209,48 +206,8 @@ class AwsService:
         )
         # A session of its own: the SDK's default one is not made for threads.
         client = boto3.session.Session().client(self._service, config=config, **self._options)
-        address = urlsplit(client.meta.endpoint_url)
-        carrier = _Carrier(
-            HttpClient(
-                base_url=f"{address.scheme}://{address.netloc}",
-                total_timeout_seconds=self._timeout_seconds,
-            )
-        )
-        client.meta.events.register("before-send", carrier.carry)
+        carry_for_boto(client, timeout_seconds=self._timeout_seconds)
         return client
-
-
-class _Carrier:
-    """Takes the SDK's signed request over the network."""
-
-    def __init__(self, client: HttpClient) -> None:
-        self._client = client
-
-    def carry(self, request: Any, **_: Any) -> Any:
-        from botocore.awsrequest import AWSResponse  # noqa: PLC0415 - see the module
-
-        url = urlsplit(request.url)
-        answer = self._client.request(
-            request.method,
-            f"{url.path}?{url.query}" if url.query else url.path,
-            content=request.body,
-            headers={name: _text(value) for name, value in request.headers.items()},
-        )
-        return AWSResponse(request.url, answer.status, dict(answer.headers), _Body(answer.body))
-
-
-class _Body:
-    """The bytes of an answer as the SDK reads them."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def stream(self, **_: Any) -> Iterator[bytes]:
-        yield self._content
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 def _read_refusal(
