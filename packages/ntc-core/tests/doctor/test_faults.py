@@ -33,6 +33,7 @@ FAULTS = [
     (18, "ntc_core.E005", "DEFAULT_PERMISSION_CLASSES"),
     (18, "ntc_core.W003", "REST_FRAMEWORK['DEFAULT_PERMISION_CLASSES']"),
     (19, "ntc_core.W014", "DATA_UPLOAD_MAX_MEMORY_SIZE"),
+    (19, "ntc_core.W018", "Sentry takes personal data"),
     (19, "ntc_core.W020", "/sentry-debug/"),
     (20, "ntc_core.W010", "SECURE_PROXY_SSL_HEADER"),
     (20, "ntc_core.W021", "/media/"),
