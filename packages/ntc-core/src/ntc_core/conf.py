@@ -58,6 +58,10 @@ class CoreSettings(AppSettings):
     )
     #: Dotted path of the class that numbers are told to (`ntc_core.metrics`); empty: nobody.
     METRICS_SINK: str = ""
+    #: Where errors are reported (`ntc_core.sentry`); empty: nowhere.
+    SENTRY_DSN: str = ""
+    #: What Sentry calls this installation.
+    SENTRY_ENVIRONMENT: str = "production"
     #: Redis that counts calls for the limits; empty: the default cache's, else this process.
     THROTTLE_REDIS_URL: str = ""
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import secrets
-import sys
-from types import SimpleNamespace
 
 import pytest
+import sentry_sdk
 from django.conf import settings
 from ntc_core.conf import rest_framework_defaults
 
@@ -108,12 +107,17 @@ def test_no_finding_shows_a_secret():
     assert "short" not in text.replace("is short", "")
 
 
-def test_sentry_that_takes_personal_data_is_named(monkeypatch):
-    client = SimpleNamespace(options={"send_default_pii": True})
-    # The library is the project's choice, and not installed here.
-    monkeypatch.setitem(sys.modules, "sentry_sdk", SimpleNamespace(get_client=lambda: client))
+@pytest.mark.filterwarnings("ignore:The send_default_pii option is deprecated")
+def test_sentry_that_takes_personal_data_is_named():
+    before = sentry_sdk.get_client()
 
-    assert "ntc_core.W018" in ids(deploy=True)
+    def ids_with(**options):
+        client = sentry_sdk.Client(default_integrations=False, **options)
+        sentry_sdk.get_global_scope().set_client(client)
+        return ids(deploy=True)
 
-    client.options["send_default_pii"] = False
-    assert "ntc_core.W018" not in ids(deploy=True)
+    try:
+        assert ids_with(send_default_pii=True) == ["ntc_core.W018"]
+        assert ids_with() == []
+    finally:
+        sentry_sdk.get_global_scope().set_client(before)

@@ -166,6 +166,7 @@ if NTC_EMAIL_PROVIDERS:
 NTC_SMS_PROVIDERS = message_providers(env, "SMS_PROVIDERS", default=[], mailbox=None)
 NTC_BEEM_OTP = beem_otp(env)
 
-# --- Logs -------------------------------------------------------------------------------
+# --- Logs and errors --------------------------------------------------------------------
 
+NTC_SENTRY_DSN = env.text("SENTRY_DSN")
 LOGGING = build_logging(level=LOG_LEVEL, json=True, log_dir=LOG_DIR, project="farajayangu_be")

@@ -237,10 +237,15 @@ def _check_settings_module() -> Iterator[CheckMessage]:
 def _check_sentry() -> Iterator[CheckMessage]:
     # Only a project that reports to Sentry has loaded it.
     sentry = sys.modules.get("sentry_sdk")
-    if sentry is not None and sentry.get_client().options.get("send_default_pii"):
+    if sentry is None:
+        return
+    options = sentry.get_client().options
+    # Newer versions ask for each kind of data; the older name then fills that in.
+    collected = options.get("data_collection") or {}
+    if options.get("send_default_pii") or collected.get("user_info"):
         yield Warning(
-            "sentry_sdk.init(send_default_pii=True): addresses, cookies and bodies of our people "
-            "go to Sentry.",
-            hint="Leave send_default_pii out.",
+            "Sentry takes personal data: addresses, cookies and bodies of our people.",
+            hint="Set NTC_SENTRY_DSN and leave sentry_sdk.init() to ntc_core; or leave "
+            "send_default_pii and data_collection out.",
             id="ntc_core.W018",
         )

@@ -1,0 +1,11 @@
+"""The tests' project, with what the environment switches on."""
+
+from __future__ import annotations
+
+import os
+
+from tests.settings import *  # noqa: F403 - settings inherit this way
+
+SECRET_KEY = "k" * 20 + "0123456789abcdef" * 3
+ROOT_URLCONF = "tests.observed.urls"
+NTC_SENTRY_DSN = os.environ.get("SENTRY_DSN", "")
