@@ -133,8 +133,9 @@ def test_a_quiet_socket_has_a_heartbeat(open_socket, asha, settings):
 
 
 @pytest.mark.redis
-def test_a_redis_that_drops_its_connections_loses_nothing(open_socket, asha, use_layer):
+def test_a_redis_that_drops_its_connections_loses_nothing(open_socket, asha, use_layer, settings):
     use_layer("redis")
+    settings.NTC_REALTIME_WATCH_SECONDS = 1  # a hint on a connection that is dead is lost
     phone = open_socket(asha)
     Redis.from_url(redis_layer()["CONFIG"]["hosts"][0]).client_kill_filter(_type="pubsub")
     push(asha, "a", {})
