@@ -9,6 +9,7 @@ length names one, so that a client generated from the document knows the rule.
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
@@ -29,6 +30,7 @@ __all__ = [
 #: PostgreSQL cannot store NUL. Whether a text is blank is decided by Python's `str.strip()`.
 _ANY_TEXT = r"^[^\u0000]*$"
 _NOT_BLANK = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
+_DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 class TextField(serializers.CharField):
@@ -107,6 +109,11 @@ class StrictDecimalField(serializers.DecimalField):
     """A decimal number in a string: as a JSON number it would be a float somewhere."""
 
     def to_internal_value(self, data: Any) -> Decimal:
-        if not isinstance(data, str) or not data.strip() or data != data.strip():
+        # Python would also take "+1", "1e3", "1_000" and the digits of every script.
+        if not isinstance(data, str) or not _DECIMAL.fullmatch(data):
             self.fail("invalid")
-        return Decimal(super().to_internal_value(data))
+        value = Decimal(super().to_internal_value(data))
+        whole, most = data.lstrip("-").partition(".")[0], self.max_whole_digits
+        if most is not None and len(whole) > most:
+            self.fail("max_whole_digits", max_whole_digits=most)
+        return value

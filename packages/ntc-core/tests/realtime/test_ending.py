@@ -133,8 +133,9 @@ def test_a_quiet_socket_has_a_heartbeat(open_socket, asha, settings):
 
 
 @pytest.mark.redis
-def test_a_redis_that_drops_its_connections_loses_nothing(open_socket, asha, use_layer):
+def test_a_redis_that_drops_its_connections_loses_nothing(open_socket, asha, use_layer, settings):
     use_layer("redis")
+    settings.NTC_REALTIME_WATCH_SECONDS = 1  # a hint on a connection that is dead is lost
     phone = open_socket(asha)
     Redis.from_url(redis_layer()["CONFIG"]["hosts"][0]).client_kill_filter(_type="pubsub")
     push(asha, "a", {})
@@ -189,6 +190,24 @@ def test_when_all_leave_at_once_nobody_waits_for_the_layer(open_socket, asha, us
     assert "realtime.layer_away" not in caplog.messages
     push(asha, "a", {})
     assert open_socket(asha).hello["seq"] == 1
+
+
+@pytest.mark.redis
+def test_nothing_is_left_of_sockets_that_are_closed(open_socket, asha, use_layer, settings):
+    """Not in Redis either, where a busy day would leave thousands of subscriptions."""
+    use_layer("redis")
+    settings.NTC_REALTIME_WATCH_SECONDS = 0.3
+    redis = Redis.from_url(redis_layer()["CONFIG"]["hosts"][0])
+    ours = f"{redis_layer()['CONFIG']['prefix']}__group__*"
+    for _ in range(3):
+        open_socket(asha).socket.close()
+        await_no_connections()
+    for _ in range(100):
+        if not (left := redis.pubsub_channels(ours)):
+            break
+        time.sleep(0.05)
+    assert left == []
+    redis.close()
 
 
 def test_a_server_that_stops_says_so(open_socket, asha, server):

@@ -57,7 +57,7 @@ def _in_thread_of(
 
 
 class Hub:
-    """Belongs to one event loop; everything but `watch` runs there."""
+    """Belongs to one event loop, from the first socket to its end; only `watch` runs elsewhere."""
 
     def __init__(self) -> None:
         self.sockets: set[Socket] = set()
@@ -83,7 +83,7 @@ class Hub:
         await self._subscribe()
 
     def leave(self, socket: Socket) -> None:
-        """Forget the socket; who leaves last ends the tasks.
+        """Forget the socket.
 
         The layer hears of it at the next look: thousands may leave at once, and a hint for
         nobody is dropped.
@@ -93,12 +93,6 @@ class Hub:
             self._by_topic[topic].discard(socket)
             if not self._by_topic[topic]:
                 del self._by_topic[topic]
-        if self.sockets:
-            return
-        for task in self._tasks:
-            task.cancel()
-        self._tasks = set()
-        self._unlisten()
 
     # Hints.
 
@@ -158,6 +152,8 @@ class Hub:
         """Ask the database what is true, and tell every socket to which that is news."""
         await self._subscribe()
         sockets = tuple(self.sockets)
+        if not sockets:
+            return
         answer: Watched = await in_database_thread(watch)(
             sessions={socket.session_uid for socket in sockets},
             connections={socket.pk for socket in sockets},

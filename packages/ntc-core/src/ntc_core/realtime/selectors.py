@@ -48,7 +48,7 @@ def watch(
 ) -> Watched:
     """Answer for all sockets of a process at once, and say that they are open.
 
-    Four queries, however many sockets there are, and some for a stream whose writer died.
+    Five queries, however many sockets there are, and some for a stream whose writer died.
     """
     left = RealtimeEvent.objects.filter(stream__in=streams, seq=None)
     for stream in set(left.values_list("stream", flat=True)):
