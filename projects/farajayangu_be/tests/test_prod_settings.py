@@ -131,6 +131,7 @@ def test_start_up_without_a_required_variable_names_it(name, how):
         ("EMAIL_PROVIDERS", "mailbox"),
         ("SMS_PROVIDERS", "mailbox"),
         ("EMAIL_URL", "mail.example.com"),
+        ("STORAGE_PROVIDER", "ftp"),
     ],
 )
 def test_start_up_with_an_unsafe_value_names_the_variable_and_hides_the_value(name, value):
@@ -150,6 +151,54 @@ def test_a_provider_without_its_key_names_the_variable():
 
     assert checked.returncode != 0
     assert "ImproperlyConfigured: SIMULATOR_BASE_URL is not set." in checked.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "missing"),
+    [
+        ({"STORAGE_PROVIDER": "local"}, "STORAGE_DIR"),
+        ({"STORAGE_PROVIDER": "s3", "AWS_REGION": "eu-west-1"}, "S3_BUCKET"),
+        ({"STORAGE_PROVIDER": "azure"}, "AZURE_STORAGE_CONNECTION_STRING"),
+    ],
+)
+def test_a_place_for_files_without_its_variables_names_the_variable(values, missing):
+    checked = manage("check", env=good_environment() | values)
+
+    assert checked.returncode != 0
+    assert f"ImproperlyConfigured: {missing} is not set." in checked.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "backend"),
+    [
+        (
+            {"STORAGE_PROVIDER": "s3", "S3_BUCKET": "faraja", "AWS_REGION": "eu-west-1"},
+            "storages.backends.s3.S3Storage",
+        ),
+        (
+            {
+                "STORAGE_PROVIDER": "azure",
+                "AZURE_STORAGE_CONNECTION_STRING": "AccountName=faraja;AccountKey=bm8=",
+                "AZURE_STORAGE_CONTAINER": "faraja",
+            },
+            "storages.backends.azure_storage.AzureStorage",
+        ),
+    ],
+)
+def test_check_deploy_is_silent_about_a_cloud_for_files(values, backend):
+    env = good_environment() | values
+
+    checked = manage("check", "--deploy", "--fail-level", "WARNING", env=env)
+
+    assert checked.returncode == 0, checked.stderr
+    assert backend in show("STORAGES", env)
+    assert values["STORAGE_PROVIDER"] in show("NTC_STORAGE_PROVIDERS", env)
+
+
+def test_check_deploy_warns_of_files_on_one_machine():
+    env = good_environment() | {"STORAGE_PROVIDER": "local", "STORAGE_DIR": "/srv/files"}
+
+    assert "ntc_storage.W001" in manage("check", "--deploy", env=env).stderr
 
 
 def test_check_deploy_warns_of_the_simulator():

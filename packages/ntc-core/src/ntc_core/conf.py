@@ -86,7 +86,8 @@ THROTTLE_RATES: dict[str, str | None] = {
     "verify_account": "10/min",
     "password_change": "5/5m",
     "realtime": "60/min",  # tickets, per user
-    "uploads": "60/min",  # announced and completed, per user
+    "uploads": "60/min",  # files announced and completed, per user
+    "uploads_day": "100/d",  # files announced, per user
     "payments": "30/min",  # ntc_payments, per user
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import httpx
 import pytest
@@ -30,6 +30,15 @@ def test_a_file_goes_there_and_comes_back(asha, azure):
     assert answer.headers["Content-Type"] == "application/pdf"
     assert answer.headers["Content-Disposition"] == 'attachment; filename="Mkataba.pdf"'
     assert fetch(stored["url"].partition("?")[0]).status_code in {403, 404, 409}
+
+
+def test_a_file_is_saved_under_its_name_in_any_language(asha, azure):
+    name = 'Picha ya "Eid" \u2013 \u0645\u062d\u0645\u062f & Asha; 50%.png'
+
+    stored = asha.upload(PNG, filename=name)
+
+    said = fetch(stored["url"]).headers["Content-Disposition"]
+    assert said == f"inline; filename*=utf-8''{quote(name)}"
 
 
 def test_an_address_creates_one_blob_and_does_nothing_else(asha, azure):
@@ -117,16 +126,22 @@ def test_many_who_complete_at_once_get_one_answer(asha, azure):
     assert fetch(answers[0].json()["data"]["url"]).content == PNG
 
 
-def test_while_it_does_not_answer_nothing_is_decided(asha, azure, settings):
+def test_while_it_does_not_answer_nothing_is_decided(asha, azure, settings, caplog):
     announced = asha.announce(PNG)
     send(announced, PNG)
     good = settings.NTC_STORAGE_PROVIDERS
     nobody = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:9", azure)
-    for wrong in ({"container": "another"}, {"connection_string": nobody}):
+    for wrong, why in (
+        ({"container": "another"}, "ContainerNotFound"),
+        ({"connection_string": nobody}, "NotSent"),
+    ):
         settings.NTC_STORAGE_PROVIDERS = {"azure": good["azure"] | wrong}
+        caplog.clear()
         refused = asha.complete(announced["uid"])
         assert refused.status_code == 503
         assert refused.json()["errors"][0]["code"] == "storage_unavailable"
+        (line,) = [each for each in caplog.records if each.message == "storage.unavailable"]
+        assert (line.provider, line.error) == ("azure", why)
 
     settings.NTC_STORAGE_PROVIDERS = good
     assert asha.complete(announced["uid"]).json()["data"]["state"] == "stored"

@@ -6,8 +6,12 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
+import pytest
 import time_machine
 from django.utils import timezone
+from ntc_core.storage.errors import AddressInvalid
+from ntc_core.storage.registry import PROVIDERS
+from ntc_core.storage.services import create_upload
 
 from tests.storage.conftest import UPLOADS, fetch, is_there, row_of, send
 from tests.storage.samples import PDF, PNG, SAMPLES, SCRIPT
@@ -179,6 +183,23 @@ def test_what_a_killed_process_left_behind_is_written_over(asha, tmp_path):
     assert stored.status_code == 201
     assert fetch(asha.complete(announced["uid"]).json()["data"]["url"]).content == PNG
     assert not part.exists()
+
+
+def test_an_upload_that_is_let_go_while_it_is_sent_leaves_nothing(owner, folder):
+    upload, _ = create_upload(
+        owner=owner, filename="me.png", content_type="image/png", size=len(PNG)
+    )
+    place = PROVIDERS.get("local")
+
+    def chunks():
+        yield PNG
+        place.delete(upload.incoming_key)
+
+    with pytest.raises(AddressInvalid):
+        place.receive(upload.incoming_key, chunks())
+
+    assert [path for path in folder.rglob("*") if path.is_file()] == []
+    assert (folder / "incoming").stat().st_mode & 0o077 == 0
 
 
 def test_html_in_the_clothes_of_an_image_is_refused_and_removed(asha):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from django.core.files.base import ContentFile
@@ -48,6 +48,15 @@ def test_a_file_goes_there_and_comes_back(asha, s3):
     assert answer.headers["Content-Type"] == "application/pdf"
     assert answer.headers["Content-Disposition"] == 'attachment; filename="Mkataba.pdf"'
     assert fetch(stored["url"].partition("?")[0]).status_code == 403
+
+
+def test_a_file_is_saved_under_its_name_in_any_language(asha, s3):
+    name = 'Picha ya "Eid" \u2013 \u0645\u062d\u0645\u062f & Asha; 50%.png'
+
+    stored = asha.upload(PNG, filename=name)
+
+    said = fetch(stored["url"]).headers["Content-Disposition"]
+    assert said == f"inline; filename*=utf-8''{quote(name)}"
 
 
 def test_the_signature_binds_key_length_type_time_and_that_it_writes_once(asha, s3):
@@ -168,14 +177,17 @@ def test_many_who_complete_at_once_get_one_answer(asha, s3):
     assert fetch(answers[0].json()["data"]["url"]).content == PNG
 
 
-def test_while_it_does_not_answer_nothing_is_decided(asha, s3):
+def test_while_it_does_not_answer_nothing_is_decided(asha, s3, caplog):
     announced = asha.announce(PNG)
     send(announced, PNG)
     s3.is_down = True
 
-    refused = asha.complete(announced["uid"])
+    with caplog.at_level("WARNING"):
+        refused = asha.complete(announced["uid"])
 
     assert refused.status_code == 503
+    (line,) = [each for each in caplog.records if each.message == "storage.unavailable"]
+    assert (line.provider, line.error) == ("s3", "InternalError")
     assert refused.json()["errors"][0]["code"] == "storage_unavailable"
     assert len([call for call in s3.calls if call.startswith("GET")]) == 1
     s3.is_down = False

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection, transaction
+from django.db import transaction
 from ntc_core.errors import InvalidInput, NotFound
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.storage import services
@@ -69,36 +69,17 @@ def test_each_purpose_has_its_own_types_and_size(signed_in_client, settings):
     assert_error(signed_in_client.post(UPLOADS, gif), 400, attr="content_type")
 
 
-def test_one_user_cannot_begin_uploads_without_end(signed_in_client, settings):
-    settings.NTC_STORAGE_OPEN_UPLOADS_PER_USER = 2
+def test_one_user_brings_so_many_files_a_day(api_client, signed_in_client, settings):
+    rates = settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] | {"uploads_day": "2/d"}
+    settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"DEFAULT_THROTTLE_RATES": rates}
     body = {"filename": "me.png", "content_type": "image/png", "size": 70}
     for _ in range(2):
         assert_success(signed_in_client.post(UPLOADS, body), 201)
 
-    assert_error(signed_in_client.post(UPLOADS, body), 409, code="too_many_uploads")
+    refused = signed_in_client.post(UPLOADS, body)
 
-
-@pytest.mark.postgres
-@pytest.mark.django_db(transaction=True)
-def test_uploads_that_begin_at_once_are_counted_one_by_one(settings):
-    settings.NTC_STORAGE_OPEN_UPLOADS_PER_USER = 3
-    owner = User.objects.create_user(username="juma")
-
-    def begin(_: int) -> str:
-        try:
-            services.create_upload(
-                owner=owner, filename="me.png", content_type="image/png", size=70
-            )
-        except services.TooManyUploads:
-            return "refused"
-        finally:
-            connection.close()
-        return "begun"
-
-    with ThreadPoolExecutor(8) as pool:
-        outcomes = list(pool.map(begin, range(16)))
-
-    assert outcomes.count("begun") == 3
+    assert_error(refused, 429, code="throttled")
+    assert int(refused["Retry-After"]) > 60 * 60
 
 
 def test_the_upload_of_somebody_else_is_not_there(make_person):

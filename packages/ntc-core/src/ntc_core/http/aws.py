@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from ntc_core.http.client import HttpClient
 
-__all__ = ["carry_for_boto"]
+__all__ = ["carry_for_boto", "quiet_boto_log"]
 
 
 def carry_for_boto(client: Any, *, timeout_seconds: float) -> None:
@@ -24,11 +24,15 @@ def carry_for_boto(client: Any, *, timeout_seconds: float) -> None:
     Its methods then raise `HttpFailure` besides what the SDK raises. Answers are read as a
     whole, up to the limit of `HttpClient`.
     """
-    # Its debug log has every request in full: numbers, addresses, bodies, codes.
-    sdk_log = logging.getLogger("botocore")
-    sdk_log.setLevel(max(sdk_log.level, logging.INFO))
+    quiet_boto_log()
     carrier = _Carrier(timeout_seconds=timeout_seconds)
     client.meta.events.register("before-send", carrier.carry)
+
+
+def quiet_boto_log() -> None:
+    """Hold back the SDK's debug log: it has every request in full, people and codes included."""
+    sdk_log = logging.getLogger("botocore")
+    sdk_log.setLevel(max(sdk_log.level, logging.INFO))
 
 
 class _Carrier:

@@ -18,7 +18,7 @@ from requests.adapters import BaseAdapter
 
 from ntc_core.http.client import HttpClient
 
-__all__ = ["make_azure_transport"]
+__all__ = ["make_azure_transport", "quiet_azure_log"]
 
 
 def make_azure_transport(*, endpoint: str, timeout_seconds: float) -> RequestsTransport:
@@ -27,9 +27,7 @@ def make_azure_transport(*, endpoint: str, timeout_seconds: float) -> RequestsTr
     Give the client `retry_total=0` and `permit_redirects=False` besides. Its methods then raise
     `HttpFailure` besides what the SDK raises.
     """
-    # One line per request, with all headers: our own client notes the call already.
-    sdk_log = logging.getLogger("azure.core.pipeline.policies.http_logging_policy")
-    sdk_log.setLevel(max(sdk_log.level, logging.WARNING))
+    quiet_azure_log()
     session = requests.Session()
     session.trust_env = False
     # Else it would ask for compressed answers, which could outgrow the limit when unpacked.
@@ -43,6 +41,12 @@ def make_azure_transport(*, endpoint: str, timeout_seconds: float) -> RequestsTr
     session.mount("https://", carrier)
     session.mount("http://", carrier)
     return RequestsTransport(session=session, session_owner=False, use_env_settings=False)
+
+
+def quiet_azure_log() -> None:
+    """Hold back the SDK's line per request, with all headers: our own client notes the call."""
+    sdk_log = logging.getLogger("azure.core.pipeline.policies.http_logging_policy")
+    sdk_log.setLevel(max(sdk_log.level, logging.WARNING))
 
 
 class _Carrier(BaseAdapter):

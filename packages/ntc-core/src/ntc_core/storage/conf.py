@@ -29,8 +29,6 @@ class StorageSettings(AppSettings):
     STORAGE_UPLOAD_SECONDS: int = 15 * 60
     #: How long an address shows a file.
     STORAGE_READ_SECONDS: int = 60 * 60
-    #: Uploads of one user that are not attached to anything.
-    STORAGE_OPEN_UPLOADS_PER_USER: int = 20
     #: After that, what is not attached to anything is removed.
     STORAGE_ORPHAN_HOURS: int = 24
 

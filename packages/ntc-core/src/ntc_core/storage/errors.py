@@ -9,7 +9,6 @@ __all__ = [
     "ObjectChanged",
     "ObjectExists",
     "StorageUnavailable",
-    "TooManyUploads",
     "UploadIncomplete",
     "UploadRefused",
 ]
@@ -38,13 +37,6 @@ class UploadRefused(Unprocessable):
 
     code = "upload_refused"
     message = "The file is not what was announced. Begin a new upload."
-
-
-class TooManyUploads(Conflict):
-    """One user has begun many and attached none."""
-
-    code = "too_many_uploads"
-    message = "Too many uploads are not used for anything yet. Use some, or wait until they end."
 
 
 class AddressInvalid(PermissionRefused):

@@ -13,7 +13,6 @@ from datetime import timedelta
 from typing import IO, Any
 from uuid import UUID
 
-from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -25,7 +24,6 @@ from ntc_core.storage.conf import DEFAULT_PURPOSE, file_settings
 from ntc_core.storage.errors import (
     ObjectChanged,
     StorageUnavailable,
-    TooManyUploads,
     UploadIncomplete,
     UploadRefused,
 )
@@ -61,24 +59,21 @@ def create_upload(
 
     Raises:
         InvalidInput: the purpose is unknown, or does not take this type or so many bytes.
-        TooManyUploads: the user has begun many and attached none.
         StorageUnavailable: the project keeps no files.
     """
     _require_allowed(purpose=purpose, content_type=content_type, size=size)
     provider = default_provider_name()
     expires_at = timezone.now() + timedelta(seconds=file_settings.STORAGE_UPLOAD_SECONDS)
-    with transaction.atomic():
-        _require_few(owner)
-        upload = Upload.objects.create(
-            owner=owner,
-            purpose=purpose,
-            filename=clean_filename(filename, content_type=content_type),
-            content_type=content_type,
-            size=size,
-            provider=provider,
-            key=new_key(extension_of(content_type)),
-            expires_at=expires_at,
-        )
+    upload = Upload.objects.create(
+        owner=owner,
+        purpose=purpose,
+        filename=clean_filename(filename, content_type=content_type),
+        content_type=content_type,
+        size=size,
+        provider=provider,
+        key=new_key(extension_of(content_type)),
+        expires_at=expires_at,
+    )
     request = PROVIDERS.get(provider).sign_upload(
         key=upload.incoming_key, content_type=content_type, size=size, expires_at=expires_at
     )
@@ -235,17 +230,6 @@ def _require_allowed(*, purpose: str, content_type: str, size: int) -> None:
         raise InvalidInput(f"Expected one of: {', '.join(allowed['types'])}.", attr="content_type")
     if not 1 <= size <= allowed["max_bytes"]:
         raise InvalidInput(f"Expected 1 to {allowed['max_bytes']} bytes.", attr="size")
-
-
-def _require_few(owner: Any) -> None:
-    """Count what the user has begun, one call of the user at a time."""
-    people = get_user_model()._base_manager.select_for_update(no_key=True)  # noqa: SLF001 - Django's name
-    people.filter(pk=owner.pk).values_list("pk").first()
-    unused = Upload.objects.filter(
-        owner=owner, state__in=[Upload.State.PENDING, Upload.State.STORED]
-    )
-    if unused.count() >= file_settings.STORAGE_OPEN_UPLOADS_PER_USER:
-        raise TooManyUploads
 
 
 def _look_and_keep(upload: Upload) -> None:

@@ -13,22 +13,32 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from ntc_core.rate_limits import Limit
 from ntc_core.response_wrapper import success_response
 from ntc_core.schema import documented_errors
 from ntc_core.storage import services
 from ntc_core.storage.selectors import get_upload
 from ntc_core.storage.serializers import NewUploadOutput, UploadInput, UploadOutput
-from ntc_core.throttling import ScopedRateThrottle
+from ntc_core.throttling import ScopedRateThrottle, limit_of
 
 __all__ = ["CompleteView", "UploadListView", "UploadView"]
 
 
+class NewUploadThrottle(ScopedRateThrottle):
+    """Limit also how much one user can bring in a day: what is not used takes space for one."""
+
+    def limits_of(self, request: Request, view: APIView) -> list[Limit | None]:
+        """Return the limit of the minute and that of the day."""
+        day = limit_of("uploads_day", who=self.ident_of(request))
+        return [*super().limits_of(request, view), day]
+
+
 class UploadListView(APIView):
-    throttle_classes = (ScopedRateThrottle,)
+    throttle_classes = (NewUploadThrottle,)
     throttle_scope = "uploads"
 
     @extend_schema(request=UploadInput, responses={201: NewUploadOutput}, tags=["uploads"])
-    @documented_errors(409, 503)
+    @documented_errors(503)
     def post(self, request: Request) -> Response:
         """Announce a file. Send it as `data.send` says, then complete the upload.
 

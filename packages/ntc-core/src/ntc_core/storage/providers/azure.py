@@ -9,6 +9,7 @@ The SDK is imported at the first call, so that a project without Azure never loa
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -27,6 +28,8 @@ from ntc_core.storage.providers.base import (
 from ntc_core.storage.providers.extras import require_installed
 
 __all__ = ["AzureProvider"]
+
+log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 5
 #: For one read of a whole file's transfer; how long it takes in all depends on the file.
@@ -174,14 +177,15 @@ class AzureProvider(StorageProvider):
     def _make_service(self, *, streams: bool) -> Any:
         from azure.storage.blob import BlobServiceClient  # noqa: PLC0415 - an extra
 
+        from ntc_core.http.azure import make_azure_transport, quiet_azure_log  # noqa: PLC0415
+
+        quiet_azure_log()
         if streams:
             return BlobServiceClient.from_connection_string(
                 self._connection_string,
                 connection_timeout=CONNECT_SECONDS,
                 read_timeout=READ_SECONDS,
             )
-        from ntc_core.http.azure import make_azure_transport  # noqa: PLC0415 - an extra
-
         endpoint = BlobServiceClient.from_connection_string(self._connection_string).url
         return BlobServiceClient.from_connection_string(
             self._connection_string,
@@ -215,12 +219,19 @@ def _explained() -> Iterator[None]:
     except ResourceNotFoundError as error:
         # A container that is missing is nothing that a client could mend.
         if getattr(error, "error_code", "") == "ContainerNotFound":
-            raise StorageUnavailable from error
+            raise _unavailable("ContainerNotFound") from error
         raise FileNotFoundError from error
     except (AzureError, HttpFailure) as error:
         if getattr(error, "error_code", "") == "InvalidRange":
             raise _EmptyBlob from error
-        raise StorageUnavailable from error
+        why = str(getattr(error, "error_code", "") or type(error).__name__)
+        raise _unavailable(why) from error
+
+
+def _unavailable(why: str) -> StorageUnavailable:
+    # Whoever asked is told nothing of it; whoever can mend it reads the log.
+    log.warning("storage.unavailable", extra={"provider": AzureProvider.name, "error": why})
+    return StorageUnavailable()
 
 
 def _hook(progress: Progress | None) -> Callable[[int, int | None], None] | None:

@@ -114,7 +114,7 @@ class LocalProvider(StorageProvider):
     def copy(self, *, source: str, target: str, etag: str, content_type: str) -> str:  # noqa: ARG002 - a file has no type
         """Give the file a second name: no file of ours is ever written to again."""
         path = self._path(target)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             path.hardlink_to(self._path(source))
         except FileExistsError:
@@ -169,7 +169,7 @@ class LocalProvider(StorageProvider):
 
         What a killed process has left under that name is written over, or goes with `delete()`.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = _part(path)
         with part.open("ab") as file:
             try:
@@ -187,7 +187,11 @@ class LocalProvider(StorageProvider):
                 raise
             file.flush()
             os.fsync(file.fileno())
-            part.replace(path)
+            try:
+                part.replace(path)
+            except FileNotFoundError:
+                # The upload was let go meanwhile.
+                raise AddressInvalid from None
 
     def _path(self, key: str) -> Path:
         if not _KEY.fullmatch(key):

@@ -9,6 +9,7 @@ boto3 is imported at the first call, so that a project without S3 never loads it
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from typing import IO, Any, ClassVar
 from urllib.parse import urlsplit
 
 from ntc_core.http import HttpFailure
-from ntc_core.http.aws import carry_for_boto
+from ntc_core.http.aws import carry_for_boto, quiet_boto_log
 from ntc_core.storage.errors import ObjectChanged, StorageUnavailable
 from ntc_core.storage.providers.base import (
     Progress,
@@ -29,6 +30,8 @@ from ntc_core.storage.providers.base import (
 from ntc_core.storage.providers.extras import require_installed
 
 __all__ = ["S3Provider"]
+
+log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 5
 #: For one read of a whole file's transfer; how long it takes in all depends on the file.
@@ -181,6 +184,7 @@ class S3Provider(StorageProvider):
         )
         # A session of its own: the SDK's default one is not made for threads.
         client = boto3.session.Session().client("s3", config=config, **self._options)
+        quiet_boto_log()
         if not streams:
             carry_for_boto(client, timeout_seconds=self._timeout_seconds)
         return client
@@ -201,7 +205,7 @@ def _explained() -> Iterator[None]:
     except ClientError as error:
         raise _translate(error.response) from error
     except (Boto3Error, BotoCoreError, HttpFailure) as error:
-        raise StorageUnavailable from error
+        raise _unavailable(type(error).__name__) from error
 
 
 def _translate(response: Mapping[str, Any]) -> Exception:
@@ -214,6 +218,12 @@ def _translate(response: Mapping[str, Any]) -> Exception:
         return ObjectChanged()
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         return _EmptyObject()
+    return _unavailable(str(code or status))
+
+
+def _unavailable(why: str) -> StorageUnavailable:
+    # Whoever asked is told nothing of it; whoever can mend it reads the log.
+    log.warning("storage.unavailable", extra={"provider": S3Provider.name, "error": why})
     return StorageUnavailable()
 
 
