@@ -1,10 +1,10 @@
-"""One view that fails over a person."""
+"""One view that fails over a person, and the page of the metrics."""
 
 from __future__ import annotations
 
 import logging
 
-from django.urls import path
+from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 
 log = logging.getLogger("tests.observed")
@@ -18,4 +18,7 @@ def fail(request, phone):
     raise ValueError(f"Nobody has the number {phone}: {len(secret_of_this_view)}")
 
 
-urlpatterns = [path("api/v1/people/<str:phone>/", fail)]
+urlpatterns = [
+    path("api/v1/people/<str:phone>/", fail),
+    path("", include("ntc_core.prometheus.urls")),
+]
