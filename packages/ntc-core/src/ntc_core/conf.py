@@ -68,6 +68,8 @@ class CoreSettings(AppSettings):
     SENTRY_DSN: str = ""
     #: What Sentry calls this installation.
     SENTRY_ENVIRONMENT: str = "production"
+    #: Collector of traces, OTLP over HTTP (`ntc_core.tracing`); empty: nothing is traced.
+    TRACES_ENDPOINT: str = ""
     #: Redis that counts calls for the limits; empty: the default cache's, else this process.
     THROTTLE_REDIS_URL: str = ""
 

@@ -11,3 +11,4 @@ ROOT_URLCONF = "tests.observed.urls"
 NTC_SENTRY_DSN = os.environ.get("SENTRY_DSN", "")
 NTC_METRICS_SINK = "ntc_core.prometheus.PrometheusSink"
 NTC_METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "")
+NTC_TRACES_ENDPOINT = os.environ.get("TRACES_ENDPOINT", "")
