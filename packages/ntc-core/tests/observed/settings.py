@@ -9,3 +9,6 @@ from tests.settings import *  # noqa: F403 - settings inherit this way
 SECRET_KEY = "k" * 20 + "0123456789abcdef" * 3
 ROOT_URLCONF = "tests.observed.urls"
 NTC_SENTRY_DSN = os.environ.get("SENTRY_DSN", "")
+NTC_METRICS_SINK = "ntc_core.prometheus.PrometheusSink"
+NTC_METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "")
+NTC_TRACES_ENDPOINT = os.environ.get("TRACES_ENDPOINT", "")

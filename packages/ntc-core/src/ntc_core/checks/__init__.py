@@ -6,7 +6,7 @@ E001  a middleware of ntc_core is missing        E002  they are not the first, i
 E003  another exception handler                  E004  another default renderer
 E005  no permission by default                   E006  NTC_TRUSTED_PROXY_COUNT is no count
 E007  another CSRF failure view                  E008  NTC_API_PREFIXES is not as expected
-E009  NTC_METRICS_SINK cannot be built
+E009  NTC_METRICS_SINK cannot be built           E015  /metrics is open to too many, or nobody
 W001  ALLOWED_HOSTS lets everybody in  (--deploy)
 W002  a parser besides JSON by default (--deploy)
 
