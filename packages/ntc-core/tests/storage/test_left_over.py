@@ -67,6 +67,16 @@ def test_what_is_not_used_within_a_day_is_removed_and_then_forgotten(owner, fold
     assert is_there(used, used.file_key)
 
 
+def test_who_completes_late_has_a_day_to_use_it(owner):
+    upload = begin(owner)
+    with time_machine.travel(timezone.now() + timedelta(hours=23), tick=False):
+        services.complete_upload(owner=owner, uid=upload.uid)
+
+    tidy_after(30)
+
+    assert services.attach_upload(owner=owner, uid=upload.uid).state == "attached"
+
+
 def test_what_arrives_after_its_row_was_let_go_is_removed_with_the_row(owner, folder):
     """A client may begin to send just before the address ends, and be slow."""
     upload = begin(owner)

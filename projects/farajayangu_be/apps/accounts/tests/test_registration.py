@@ -278,6 +278,7 @@ def test_second_address_tells_nothing_about_who_has_it(
 
     del user["uid"], user["created_at"], user["phone_verified_at"]
     assert user == {
+        "avatar": None,
         "email": None,
         "email_verified_at": None,
         "full_name": "Juma",
