@@ -20,6 +20,7 @@ from threading import Event, Thread
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import WARNING, CheckMessage, Tags
 from django.core.checks.registry import registry
@@ -128,6 +129,7 @@ def list_findings() -> list[Finding]:
         except Exception as error:  # noqa: BLE001 - whatever it raises is the finding
             broken.setdefault(_sentence(error), []).append(_name_of(check))
     return [
+        *_require_core(),
         *(_finding(each) for each in found if each.level >= WARNING and not each.is_silenced()),
         *(
             Finding(
@@ -138,6 +140,15 @@ def list_findings() -> list[Finding]:
             for error, names in broken.items()
         ),
     ]
+
+
+def _require_core() -> Iterator[Finding]:
+    if not apps.is_installed("ntc_core"):
+        yield Finding(
+            id="ntc_doctor.E002",
+            problem="ntc_core is not in INSTALLED_APPS: none of its checks was run.",
+            advice="Add it, and do what its checks then ask for.",
+        )
 
 
 def ask_services(*, deadline_seconds: float = DEADLINE_SECONDS) -> list[Answer]:

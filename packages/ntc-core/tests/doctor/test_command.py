@@ -177,6 +177,17 @@ def test_the_environment_comes_before_manage_py_and_the_option_before_both(tmp_p
     assert loaded("--settings", "third", DJANGO_SETTINGS_MODULE="second") == "third"
 
 
+def test_a_project_without_the_core_is_told_that_little_was_examined(tmp_path):
+    (tmp_path / "bare.py").write_text(
+        "SECRET_KEY = 'k' * 60\nINSTALLED_APPS = []\nROOT_URLCONF = 'bare'\nurlpatterns = []\n"
+    )
+
+    code, report = examine("--no-services", "--settings", "bare", folder=tmp_path)
+
+    assert code == 1
+    assert report["findings"][0]["id"] == "ntc_doctor.E002"
+
+
 def test_help_needs_no_project(tmp_path):
     done = ntc("doctor", "--help", folder=tmp_path)
 
