@@ -6,6 +6,8 @@ import pytest
 
 from .command import FAULTY, examine, ntc
 
+pytest.importorskip("celery", reason="The faulty project has workers.")
+
 #: Number of the fault there -> what the doctor says: an id, and a part of the sentence.
 FAULTS = [
     (7, "ntc_core.W009", "A refresh token can be spent again and again"),

@@ -67,6 +67,7 @@ def test_database_migrations_cache_and_channel_layer_are_asked(settings):
 
 @pytest.mark.redis
 def test_redis_is_asked_by_each_that_uses_it(settings):
+    pytest.importorskip("kombu", reason="The broker is asked through it.")
     url = reachable.redis_url()
     settings.CACHES = {
         "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": url}
