@@ -67,6 +67,7 @@ test-faults: sync
 
 bench: sync
 	@cd packages/ntc-notify && "$(BIN)/python" "$(CURDIR)/benchmarks/bulk_notifications.py"
+	@cd packages/ntc-core && "$(BIN)/python" "$(CURDIR)/benchmarks/realtime.py"
 
 check: sync
 	@echo "lock"

@@ -32,6 +32,7 @@ INSTALLED_APPS = [
     "ntc_core.webhooks",
     "ntc_core.auth",
     "ntc_core.realtime",
+    "ntc_core.idempotency",
     "ntc_core.storage",
     "tests",
 ]

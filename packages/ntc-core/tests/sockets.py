@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from ntc_core.errors import NotFound, Unprocessable
 from ntc_core.realtime import SocketHandler, socket
 
 from tests.models import Shop
+
+#: What "wait" waits for.
+release = threading.Event()
 
 
 @socket("shops/<int:pk>/")
@@ -27,6 +31,8 @@ class ShopSocket(SocketHandler):
                 return {"name": Shop.objects.get(pk=self.kwargs["pk"]).name, "for": self.user.pk}
             case "break":
                 raise RuntimeError("broken on purpose")
+            case "wait":
+                return release.wait(30)
             case "odd":
                 return object()
         raise Unprocessable("I only know 'name'.")

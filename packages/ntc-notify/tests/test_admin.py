@@ -51,6 +51,17 @@ def test_lists_and_rows_are_shown_without_the_addresses(page, model):
         assert EMAIL not in text
 
 
+def test_key_that_names_a_person_is_masked(admin_client):
+    """As `notify send` makes it of a file without keys."""
+    row = send_receipt(dedupe_key=f"december:{PHONE}+{EMAIL}")
+
+    for address in (url(Notification, "changelist"), url(Notification, "change", row.pk)):
+        text = admin_client.get(address).content.decode()
+        assert "december:" in text
+        assert PHONE not in text
+        assert EMAIL not in text
+
+
 def test_masked_address_and_state_are_shown(page):
     text = page.get(url(Message, "changelist")).content.decode()
 
@@ -225,3 +236,9 @@ def test_preferences_are_shown(admin_client, django_user_model):
     services.set_preference(user=user, kind="news", channel=Channel.SMS, is_on=False)
 
     assert admin_client.get(url(Preference, "changelist")).status_code == 200
+
+
+def test_preview_is_for_those_who_may_see_notifications(db, client):
+    client.force_login(make_user(username="staff", is_staff=True))
+
+    assert client.get(reverse("admin:ntc_notify_preview")).status_code == 403

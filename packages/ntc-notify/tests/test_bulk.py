@@ -248,6 +248,22 @@ def test_two_channels_of_a_person_are_two_messages(sms_company, mailbox):
     }
 
 
+@pytest.mark.django_db(transaction=True)
+def test_user_who_is_deleted_while_the_bulk_runs_is_skipped(sms_company):
+    """The database refuses the step at its commit; the others are told all the same."""
+    users = [make_user(), make_user()]
+    type(users[0]).objects.filter(pk=users[0].pk).delete()
+    recipients = [
+        BulkRecipient(to=Recipient(user=user), key=str(user.pk), context={"title": "Bei"})
+        for user in users
+    ]
+
+    summary = send(recipients, channels=["inapp"])
+
+    assert summary.people == 1
+    assert summary.skipped == {"The user is gone.": 1}
+
+
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
 def test_two_runs_of_one_bulk_at_once_tell_everybody_once(sms_company):

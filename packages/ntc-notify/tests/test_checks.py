@@ -96,3 +96,9 @@ def test_options_of_beems_own_codes_are_looked_at(settings):
     settings.NTC_BEEM_OTP = {"api_key": "k", "secret_key": "s", "app_id": 0}
 
     assert problems() == ["ntc_notify.E009"]
+
+
+def test_urls_without_the_core_are_warned_of(settings):
+    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "ntc_core"]
+
+    assert problems() == ["ntc_notify.W003"]

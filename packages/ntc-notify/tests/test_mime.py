@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from email import message_from_bytes, policy
+from email.errors import MessageError
 from email.message import EmailMessage
 from uuid import UUID
 
@@ -32,6 +34,40 @@ def read_back(message: OutgoingEmail) -> EmailMessage:
     parsed = message_from_bytes(build_email(message).as_bytes(), policy=policy.default)
     assert isinstance(parsed, EmailMessage)
     return parsed
+
+
+SECOND_HEADER = "=?utf-8?q?x=0d=0aBcc=3A_thief=40example.com=0d=0a=0d=0aSend_me_your_PIN?="
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"subject": SECOND_HEADER},
+        {"subject": "=?utf-8?b?eApCY2M6IHRoaWVmQGV4YW1wbGUuY29t?="},
+        {"sender": f"{SECOND_HEADER} <no-reply@farajayangu.example>"},
+        {"reply_to": (f"{SECOND_HEADER} <asha@example.com>",)},
+        {"headers": {"X-Order": SECOND_HEADER}},
+        {"headers": {"X-Order": f"{SECOND_HEADER} {'x' * 90}"}},
+        {
+            "attachments": (
+                Attachment(filename=SECOND_HEADER, content_type="text/csv", content=b""),
+            )
+        },
+    ],
+    ids=lambda values: next(iter(values)),
+)
+def test_header_that_is_hidden_in_an_encoded_word_is_not_written(values):
+    """The library decodes it; old versions write down two lines, new ones one, encoded."""
+    written = b""
+    with suppress(ValueError, MessageError):
+        written = build_email(make_email(**values)).as_bytes()
+
+    assert b"\nBcc" not in written
+    assert b"\nSend me" not in written
+
+
+def test_encoded_word_that_hides_nothing_is_read_as_it_was_meant():
+    assert read_back(make_email(subject="=?utf-8?q?Habari_=C3=A9?="))["Subject"] == "Habari é"
 
 
 def read_parts(email: EmailMessage) -> list[str]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 
 import pytest
+from django.db import connection
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.services import bring_forward, run_due_jobs
 from ntc_notify.errors import NotifyError
 from ntc_notify.types import Recipient, SendOutcome
 
 from tests import scripted
-from tests.people import FACTS, send_receipt
+from tests.people import FACTS, run_now, send_receipt
 from tests.project import CODES
 from tests.smtp_server import run_smtp
 
@@ -64,3 +65,26 @@ def test_no_log_line_holds_an_address_a_code_or_a_body(settings, caplog, capfd):
         assert secret not in printed.out + printed.err
     errors = OutboxJob.objects.values_list("last_error", flat=True)
     assert not [error for error in errors if any(secret in error for secret in SECRETS)]
+
+
+@pytest.mark.django_db
+def test_no_row_of_any_table_holds_a_code(sms_company, mailbox):
+    """Sent, refused, broken, tried again: it is asked for each time, and kept nowhere."""
+    CODES["c1"] = CODE
+    sms_company.answers = [
+        SendOutcome.retry("busy"),
+        SendOutcome.unknown("silence"),
+        SendOutcome.refused("no such number"),
+        RuntimeError(CODE),
+    ]
+    for number in range(5):
+        recipient = Recipient(email=EMAILS[0], phone_e164=PHONE)
+        context = {"challenge_uid": "c1", "minutes": 5}
+        send_receipt(recipient, kind="verification_code", context=context, dedupe_key=str(number))
+    run_now(5)
+
+    assert any(CODE in sms.text for sms in sms_company.received)
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names():
+            cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")  # noqa: S608 - ours
+            assert CODE not in repr(cursor.fetchall()), table

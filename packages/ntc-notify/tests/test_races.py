@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -18,8 +19,9 @@ from django.db.models.signals import post_save
 from ntc_core.outbox import RetryLater
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.services import bring_forward, run_due_jobs
+from ntc_core.testing.plugin import make_user
 from ntc_notify import services
-from ntc_notify.models import DeliveryAttempt, Message, Notification
+from ntc_notify.models import DeliveryAttempt, Message, Notification, Preference
 from ntc_notify.types import MessageState, Outcome, Recipient, SendOutcome
 
 from tests.people import (
@@ -110,6 +112,22 @@ def test_parallel_calls_of_send_with_one_key_make_one_notification(mailbox):
     assert Notification.objects.count() == 1
     assert Message.objects.count() == 1
     assert OutboxJob.objects.count() == 1
+
+
+@pytest.mark.postgres
+def test_parallel_preferences_in_any_order_do_not_wait_for_each_other(settings):
+    kinds = [f"news{number}" for number in range(8)]
+    settings.NTC_NOTIFY_KINDS = {name: {"channels": ["sms"], "marketing": True} for name in kinds}
+    user = make_user()
+
+    def set_all() -> None:
+        for _ in range(20):
+            order = random.sample(kinds, len(kinds))
+            wanted = [{"kind": name, "channel": "sms", "is_on": True} for name in order]
+            services.set_preferences(user=user, wanted=wanted)
+
+    assert in_threads(4, set_all) == []
+    assert Preference.objects.count() == len(kinds)
 
 
 def test_send_that_fails_half_way_leaves_nothing_even_without_a_transaction_around_it(mailbox):

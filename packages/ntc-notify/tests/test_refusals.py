@@ -15,7 +15,7 @@ from ntc_core.outbox.services import run_due_jobs
 from ntc_core.testing.plugin import make_user
 from ntc_notify import services
 from ntc_notify.conf import get_kind
-from ntc_notify.errors import UnknownKind
+from ntc_notify.errors import InvalidRecipient, UnknownKind
 from ntc_notify.models import InboxItem, Message, Preference, Suppression, hash_address
 from ntc_notify.providers.mailbox import read_mailbox
 from ntc_notify.quiet_hours import find_end_of_quiet
@@ -104,6 +104,17 @@ def test_domain_that_is_written_otherwise_is_the_same_person(mailbox, known, wri
     run_due_jobs()
 
     assert state_of(message) == MessageState.SUPPRESSED
+
+
+@pytest.mark.parametrize(
+    ("channel", "address"),
+    [("sms", "0712345678"), ("sms", ""), ("email", "asha"), ("email", " "), ("inapp", "user:1")],
+)
+def test_suppression_that_would_end_nothing_is_refused(channel, address):
+    with pytest.raises(InvalidRecipient):
+        suppress(channel=Channel(channel), address=address)
+
+    assert not Suppression.objects.exists()
 
 
 def test_suppression_outlives_a_new_secret_key(mailbox, settings):

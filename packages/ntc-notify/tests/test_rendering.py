@@ -84,6 +84,19 @@ def test_variable_cannot_leave_the_subject_line():
     assert rendered.text.startswith("Habari Asha,")
 
 
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [
+        ("=?utf-8?q?5=0d=0aBcc=3A_x=40y.z?=", "= ?utf-8?q?5=0d=0aBcc=3A_x=40y.z?="),
+        ("=?utf-8?b?NQ0KQmNjOiB4?= =?", "= ?utf-8?b?NQ0KQmNjOiB4?= =?"),
+        ("https://duka.tz/?a=?b", "https://duka.tz/?a=?b"),
+        ("5\x01\x1b\x7f6", "5 6"),
+    ],
+)
+def test_subject_says_what_the_variable_says_and_no_mail_program_reads_more_into_it(amount, shown):
+    assert render_receipt(amount=amount).subject == f"Risiti ya {shown}"
+
+
 def test_typographic_characters_in_sms_become_plain_unless_switched_off(settings):
     assert "Ng'ombe" in render_receipt(Channel.SMS, name="Ng\u2019ombe").text
 

@@ -190,6 +190,8 @@ def test_chosen_address_of_a_user_is_part_of_the_content():
         ({"context": FACTS | {"name": object()}}, InvalidContext, "must be JSON"),
         ({"context": FACTS | {"name": float("nan")}}, InvalidContext, "must be JSON"),
         ({"context": FACTS | {"name": "A\x00"}}, InvalidContext, "NUL"),
+        ({"context": FACTS | {"name": "A\ud83d"}}, InvalidContext, "half a character"),
+        ({"dedupe_key": "a\x00"}, ValueError, "NUL"),
         (
             {
                 "kind": "verification_code",

@@ -140,7 +140,7 @@ class CashierProvider(PaymentProvider):
     def __init__(self, *, base_url: str, can_refund: bool = True, can_pay_out: bool = True) -> None:
         self.client = HttpClient(base_url=base_url, total_timeout_seconds=1)
         self.capabilities = Capabilities(
-            methods=(PaymentMethod.MOBILE_PUSH,),
+            methods=(PaymentMethod.MOBILE_PUSH, PaymentMethod.CARD),
             currencies=("TZS",),
             can_refund=can_refund,
             payout_methods=(PayoutMethod.MOBILE_WALLET, PayoutMethod.BANK_ACCOUNT)

@@ -29,6 +29,7 @@ INSTALLED_APPS = [
     "ntc_core",
     "ntc_core.outbox",
     "ntc_core.webhooks",
+    "ntc_core.idempotency",
     "ntc_payments",
     "tests",
 ]

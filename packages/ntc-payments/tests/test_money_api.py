@@ -66,6 +66,23 @@ def test_staff_give_back_a_part_and_see_it(staff, paid, company):
     assert Refund.objects.get().requested_by is not None
 
 
+def test_giving_back_is_limited_and_looking_is_not(staff, paid, settings):
+    """A screen that shows what was given back must not use up what may be given back."""
+    settings.REST_FRAMEWORK = {
+        **settings.REST_FRAMEWORK,
+        "DEFAULT_THROTTLE_RATES": {"payments": "1/min"},
+    }
+    payment = paid()
+    for _ in range(3):
+        assert_success(staff.get(refunds_of(payment)))
+    some = {"amount": "5", "reason": "Rain"}
+
+    assert_success(staff.post(refunds_of(payment), some, headers=key()), 201)
+
+    answer = staff.post(refunds_of(payment), some, headers=key())
+    assert_error(answer, 429, code="throttled")
+
+
 def test_same_key_gives_back_once(staff, paid):
     payment, header = paid(), key()
 

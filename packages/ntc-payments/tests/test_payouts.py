@@ -285,7 +285,7 @@ def test_what_cannot_be_is_refused_before_any_row(pay_out, changes, error, attr)
 
 def test_company_that_pays_nobody_says_so(pay_out, company, settings):
     settings.NTC_PAYMENT_PROVIDERS = {"cashier": options(company, can_pay_out=False)}
-    with pytest.raises(ProviderCannot, match="does not pay out"):
+    with pytest.raises(ProviderCannot, match=r"^Cashier does not pay out\.$"):
         pay_out()
     settings.NTC_PAYMENT_PROVIDERS = {}
     with pytest.raises(Unavailable):

@@ -282,6 +282,26 @@ def test_undecided_refund_is_left_to_a_person(paid, company, user):
         )
 
 
+@pytest.mark.parametrize("end", ["FAILED", "RETURNED"])
+def test_refund_that_frees_its_claim_frees_no_money_that_was_taken_back(paid, company, end):
+    """While a part is being given back the company takes all: then nothing is left to give."""
+    payment = paid()
+    attempt = payment.attempts.get()
+    company.outcome = "DONE" if end == "RETURNED" else "PENDING"
+    given = refund(payment, 5000)
+    run_everything()
+    observe(attempt, Claim.REVERSED, Source.POLL)
+
+    company.states[f"refunds/{given.reference}"] = end
+    services.poll_refund(refund_id=given.pk)
+
+    attempt.refresh_from_db()
+    assert (attempt.captured_minor, attempt.refund_reserved_minor) == (0, 0)
+    assert balances() == {}
+    with pytest.raises(CannotRefund):
+        refund(payment, idempotency_key="again")
+
+
 def test_refusal_whose_text_was_cut_in_half_is_kept(paid, company):
     """In the middle of an emoji, which leaves half of a UTF-16 pair that no column takes."""
     payment = paid()
@@ -318,6 +338,19 @@ def test_company_without_refunds_pays_out_to_the_number_that_paid(paid, company,
     given.refresh_from_db()
     assert given.status == "reversed"
     assert balances()["sales"] == -MINOR
+
+
+def test_payout_gives_back_only_what_a_number_paid(paid, company, settings):
+    """Whose card it was nobody knows: the number beside it may be of whoever stole it."""
+    settings.NTC_PAYMENT_PROVIDERS = {"cashier": options(company, can_refund=False)}
+    payment = paid(method="card")
+
+    with pytest.raises(ProviderCannot, match="number that paid is not known"):
+        refund(payment, route="payout")
+    given = refund(payment)
+
+    assert given.route == "manual"
+    assert not Payout.objects.exists()
 
 
 def test_refund_by_hand_is_confirmed_by_a_person(paid, company, settings, user):

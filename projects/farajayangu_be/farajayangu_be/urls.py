@@ -25,6 +25,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(".well-known/", include("ntc_core.auth.jwks_urls")),
     path("health/", include("ntc_core.health.urls")),
     path("admin/", admin.site.urls),
+    path("", include("ntc_core.prometheus.urls")),
     *schema_urls,
 ]
 

@@ -46,6 +46,7 @@ OTHER = {
     "api/v1/webhooks/payments/<str:provider>/<slug:action>/",
     "health/live/",
     "health/ready/",
+    "metrics",  # not there without METRICS_TOKEN
 }
 
 #: What signed-in people may call only with this permission, as members of staff.

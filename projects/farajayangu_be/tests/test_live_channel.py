@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from .browser import TIMEOUT_MS, run_chromium
 from .pages import serve_pages
@@ -40,9 +40,36 @@ FOLLOW = """async ([access]) => {
   window.states = [];
   const asking = {method: "POST", headers: {Authorization: `Bearer ${access}`}};
   connect({
-    getTicket: async () => (await fetch("/api/v1/realtime/tickets/", asking)).json(),
+    getTicket: () => fetch("/api/v1/realtime/tickets/", asking),
     onEvent: (event) => window.events.push(event),
     onState: (state) => window.states.push(state),
+  });
+}"""
+
+# A front end whose requests are answered by `answer`, counted in window.asked. No wait takes
+# long, except for silence; how long each would have been is in window.waits.
+FOLLOW_WITHOUT_SERVER = """async (answer) => {
+  const {connect} = await import("/static/ntc_core/realtime.js");
+  window.asked = 0;
+  window.states = [];
+  window.waits = [];
+  const wait = window.setTimeout;
+  window.setTimeout = (work, ms) => {
+    if (ms < 30_000) waits.push(ms);
+    return wait(work, ms < 30_000 ? 1 : ms);
+  };
+  Math.random = () => 1;
+  const answers = {
+    hangs: () => new Promise(() => {}),
+    refused: () => fetch("/api/v1/realtime/tickets/", {method: "POST"}),
+    "signed out": async () => null,
+    odd: async () => ({status: "error", data: null}),
+    ticket: async () => ({url: `ws://${location.host}/fake/`, protocols: ["ntc.v1", "ticket.x"]}),
+  };
+  window.live = connect({
+    getTicket: () => { asked += 1; return answers[answer](); },
+    onEvent: () => {},
+    onState: (state) => states.push(state),
   });
 }"""
 
@@ -187,6 +214,71 @@ def test_an_event_during_five_seconds_without_a_network_is_not_lost(page, asha, 
     events = page.evaluate("window.events")
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     assert {event["event"] for event in events} <= {"payment.updated", "inbox.item_created"}
+
+
+def test_a_network_that_swallows_everything_is_found_by_who_looks(page, asha, site):
+    """A phone that comes back to a page, and to another network than the socket's."""
+    page.goto(site.proxied_url)
+    page.evaluate(FOLLOW, [asha.access])
+    wait_for(page, "window.states.includes('open')")
+
+    site.proxy.silent = True
+    try:
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        wait_for(page, "window.states.at(-1) === 'waiting'")
+    finally:
+        site.proxy.silent = False
+    wait_for(page, "window.states.at(-1) === 'open'")
+    page.evaluate("dispatchEvent(new Event('online'))")
+    page.wait_for_timeout(6000)  # longer than an answer to a ping may take
+    assert page.evaluate("window.states.at(-1)") == "open"
+
+
+@pytest.mark.parametrize("answer", ["refused", "signed out"])
+def test_who_is_signed_out_asks_for_no_more_tickets(answer, page):
+    page.evaluate(FOLLOW_WITHOUT_SERVER, answer)
+    wait_for(page, "window.states.at(-1) === 'ended'")
+    assert page.evaluate("window.asked") == 1
+
+
+def test_an_answer_without_a_ticket_is_asked_for_again(page):
+    opened: list[str] = []
+    page.on("websocket", lambda socket: opened.append(socket.url))
+    page.evaluate(FOLLOW_WITHOUT_SERVER, "odd")
+    wait_for(page, "window.waits.length >= 3")
+    assert page.evaluate("window.waits.slice(0, 3)") == [1000, 2000, 4000]
+    assert opened == []
+
+
+def test_a_request_for_a_ticket_that_hangs_is_given_up(page):
+    page.clock.install()
+    page.evaluate(FOLLOW_WITHOUT_SERVER, "hangs")
+    page.clock.fast_forward(31_000)
+    page.clock.fast_forward(31_000)
+    wait_for(page, "window.asked >= 2")
+    page.evaluate("live.close()")
+    asked = page.evaluate("window.asked")
+    page.clock.fast_forward(100_000)
+    assert page.evaluate("window.asked") == asked
+
+
+@pytest.mark.parametrize(
+    ("code", "waits"),
+    [
+        (4409, [1000, 2000, 4000]),  # an eleventh page would close the first, that the second …
+        (4001, [1000, 1000, 1000]),
+        (1012, [5000, 5000, 5000]),
+    ],
+)
+def test_a_server_that_had_enough_is_left_alone_for_longer(code, waits, page):
+    def serve(socket: WebSocketRoute) -> None:
+        socket.send('{"type": "hello", "seq": 0, "heartbeat_seconds": 20}')
+        socket.close(code=code)
+
+    page.route_web_socket("**/fake/**", serve)
+    page.evaluate(FOLLOW_WITHOUT_SERVER, "ticket")
+    wait_for(page, "window.waits.length >= 3")
+    assert page.evaluate("window.waits.slice(0, 3)") == waits
 
 
 def test_waiting_for_your_pin_turns_to_paid_without_polling(page, asha, site):

@@ -239,3 +239,21 @@ def test_debug_cannot_be_switched_on():
 def test_a_body_is_small():
     """An earlier service took 5 GB into memory."""
     assert int(show("DATA_UPLOAD_MAX_MEMORY_SIZE", good_environment())) <= 2 * 1024 * 1024
+
+
+def test_metrics_errors_and_traces_go_nowhere_until_one_variable_says_where():
+    env = good_environment()
+
+    assert show("NTC_SENTRY_DSN", env) == "''"
+    assert show("NTC_METRICS_TOKEN", env) == "''"
+    assert show("NTC_TRACES_ENDPOINT", env) == "''"
+    token = secrets.token_hex(16)
+    assert show("NTC_METRICS_SINK", {**env, "METRICS_TOKEN": token}) == (
+        "'ntc_core.prometheus.PrometheusSink'"
+    )
+    checked = manage(
+        *("check", "--deploy", "--fail-level", "WARNING"),
+        env={**env, "METRICS_TOKEN": token, "SENTRY_DSN": "https://key@sentry.example/1"}
+        | {"TRACES_ENDPOINT": "http://127.0.0.1:9"},
+    )
+    assert checked.returncode == 0, checked.stderr

@@ -15,8 +15,10 @@ class CoreConfig(AppConfig):
     verbose_name = "NTC core"
 
     def ready(self) -> None:
-        """Register the system checks and let structlog speak through stdlib logging."""
-        from ntc_core import checks  # noqa: F401, PLC0415 - importing registers them
+        """Register the checks, let structlog speak through stdlib logging, start what watches."""
+        from ntc_core import checks, sentry, tracing  # noqa: F401, PLC0415 - importing registers the checks
         from ntc_core.logging import configure_structlog  # noqa: PLC0415 - needs the settings
 
         configure_structlog()
+        sentry.start()
+        tracing.start()

@@ -58,6 +58,18 @@ class CoreSettings(AppSettings):
     )
     #: Dotted path of the class that numbers are told to (`ntc_core.metrics`); empty: nobody.
     METRICS_SINK: str = ""
+    #: Who shows it as a bearer token may read `/metrics` (`ntc_core.prometheus`).
+    METRICS_TOKEN: str = ""
+    #: Networks such as "10.0.0.0/8" whose callers may read it without. Neither: nobody may.
+    METRICS_NETWORKS: tuple[str, ...] = ()
+    #: Where a Celery worker shows its own, if anybody may read them; 0: nowhere.
+    METRICS_PORT: int = 9100
+    #: Where errors are reported (`ntc_core.sentry`); empty: nowhere.
+    SENTRY_DSN: str = ""
+    #: What Sentry calls this installation.
+    SENTRY_ENVIRONMENT: str = "production"
+    #: Collector of traces, OTLP over HTTP (`ntc_core.tracing`); empty: nothing is traced.
+    TRACES_ENDPOINT: str = ""
     #: Redis that counts calls for the limits; empty: the default cache's, else this process.
     THROTTLE_REDIS_URL: str = ""
 

@@ -16,6 +16,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -40,6 +41,7 @@ from ntc_core.exceptions import (
 )
 from ntc_core.masking import mask_text
 from ntc_core.request_id import bind_request_id, new_request_id
+from ntc_core.tracing import Span, span
 
 __all__ = [
     "REQUEST_ID_HEADER",
@@ -56,6 +58,7 @@ _QUIET_PATHS = ("/health/",)
 # Longer ones are no URLs of ours, and the caller chooses what they cost.
 LONGEST_PATH = 300
 _UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_METHODS = _UNSAFE_METHODS | {"GET", "HEAD", "OPTIONS"}
 # What Django's error pages come as; everything else is an answer somebody meant.
 _PAGE_TYPES = frozenset({"text/html", "text/plain"})
 
@@ -107,16 +110,18 @@ class RequestIdMiddleware(_Middleware):
         """Bind the id for the time of the request."""
         _drop_disguised_cookies(request)
         request_id = _request_id_of(request)
-        with bind_request_id(request_id), bind_request(request):
+        with bind_request_id(request_id), bind_request(request), _span_of(request) as traced:
             response = cast("HttpResponseBase", self.get_response(request))
+            _tell_end(traced, request, response)
         return _finished(request, response, request_id)
 
     async def answer_async(self, request: HttpRequest) -> HttpResponseBase:
         """Do the same under ASGI."""
         _drop_disguised_cookies(request)
         request_id = _request_id_of(request)
-        with bind_request_id(request_id), bind_request(request):
+        with bind_request_id(request_id), bind_request(request), _span_of(request) as traced:
             response = cast("HttpResponseBase", await self.get_response(request))
+            _tell_end(traced, request, response)
         return _finished(request, response, request_id)
 
 
@@ -232,6 +237,29 @@ def _has_plain_name(part: str) -> bool:
 def _request_id_of(request: HttpRequest) -> str:
     given = request.headers.get(REQUEST_ID_HEADER, "")
     return given if _ACCEPTED_REQUEST_ID.fullmatch(given) else new_request_id()
+
+
+def _span_of(request: HttpRequest) -> AbstractContextManager[Span]:
+    """Trace the request, unless it is one of those that come every few seconds."""
+    if request.path.startswith(_QUIET_PATHS):
+        return nullcontext(Span())
+    return span(_method_of(request), kind="server", http__request__method=_method_of(request))
+
+
+def _tell_end(traced: Span, request: HttpRequest, response: HttpResponseBase) -> None:
+    """Name the span by the route: the path is somebody's."""
+    match = request.resolver_match
+    if match is not None:
+        traced.rename(f"{_method_of(request)} /{match.route}")
+        traced.tell(http__route=f"/{match.route}")
+    traced.tell(http__response__status_code=response.status_code)
+    if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        traced.fail(str(response.status_code))
+
+
+def _method_of(request: HttpRequest) -> str:
+    # The caller writes it.
+    return request.method if request.method in _METHODS else "_OTHER"
 
 
 def _finished(

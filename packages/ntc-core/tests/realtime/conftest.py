@@ -14,6 +14,7 @@ from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.core.wsgi import get_wsgi_application
 from ntc_core.auth import services
+from ntc_core.realtime import wakeups
 from ntc_core.realtime.asgi import build_application
 from ntc_core.realtime.models import RealtimeConnection
 from ntc_core.realtime.services import issue_ticket
@@ -44,8 +45,9 @@ LAYERS = [
 
 
 @pytest.fixture(autouse=True)
-def _realtime(settings):
+def _realtime(settings, monkeypatch):
     """A short watch, so that what hints forgot is found within a test's patience."""
+    monkeypatch.setattr(wakeups, "_paused_until", [0.0])
     cache.clear()
     settings.ROOT_URLCONF = "tests.realtime.urls"
     settings.NTC_REALTIME_ORIGINS = [ORIGIN]

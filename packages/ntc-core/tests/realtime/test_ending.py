@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import socket as sockets
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import transaction
 from ntc_core.auth import services as auth
 from ntc_core.auth.models import EndReason
-from ntc_core.realtime import push
-from ntc_core.realtime.models import RealtimeConnection
+from ntc_core.realtime import publish, push
+from ntc_core.realtime.models import RealtimeConnection, RealtimeEvent
 from redis import Redis
 
 from tests.realtime.conftest import LAYERS, await_no_connections, redis_layer
@@ -131,8 +133,9 @@ def test_a_quiet_socket_has_a_heartbeat(open_socket, asha, settings):
 
 
 @pytest.mark.redis
-def test_a_redis_that_drops_its_connections_loses_nothing(open_socket, asha, use_layer):
+def test_a_redis_that_drops_its_connections_loses_nothing(open_socket, asha, use_layer, settings):
     use_layer("redis")
+    settings.NTC_REALTIME_WATCH_SECONDS = 1  # a hint on a connection that is dead is lost
     phone = open_socket(asha)
     Redis.from_url(redis_layer()["CONFIG"]["hosts"][0]).client_kill_filter(_type="pubsub")
     push(asha, "a", {})
@@ -155,6 +158,56 @@ def test_a_redis_that_is_away_only_costs_time(open_socket, asha, settings, caplo
     assert "realtime.layer_away" in caplog.messages
     auth.sign_out_everywhere(user=asha)
     assert phone.closed_with() == ENDED
+
+
+def test_a_redis_that_hangs_is_waited_for_once(asha, settings):
+    """One transaction may tell a thousand people."""
+    with sockets.create_server(("127.0.0.1", 0)) as hole:
+        hole.settimeout(0.1)
+        address = f"redis://127.0.0.1:{hole.getsockname()[1]}/0"
+        settings.CHANNEL_LAYERS = {
+            "default": {
+                "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+                "CONFIG": {"hosts": [address]},
+            }
+        }
+        with transaction.atomic():
+            for number in range(3):
+                publish(f"user.{number}", "a", {})
+        hole.accept()[0].close()
+        with pytest.raises(TimeoutError):
+            hole.accept()
+    assert RealtimeEvent.objects.exclude(seq=None).count() == 3
+
+
+@pytest.mark.redis
+def test_when_all_leave_at_once_nobody_waits_for_the_layer(open_socket, asha, use_layer, caplog):
+    use_layer("redis")
+    phones = [open_socket(asha) for _ in range(5)]
+    for phone in phones:
+        phone.socket.socket.shutdown(2)
+    await_no_connections()
+    assert "realtime.layer_away" not in caplog.messages
+    push(asha, "a", {})
+    assert open_socket(asha).hello["seq"] == 1
+
+
+@pytest.mark.redis
+def test_nothing_is_left_of_sockets_that_are_closed(open_socket, asha, use_layer, settings):
+    """Not in Redis either, where a busy day would leave thousands of subscriptions."""
+    use_layer("redis")
+    settings.NTC_REALTIME_WATCH_SECONDS = 0.3
+    redis = Redis.from_url(redis_layer()["CONFIG"]["hosts"][0])
+    ours = f"{redis_layer()['CONFIG']['prefix']}__group__*"
+    for _ in range(3):
+        open_socket(asha).socket.close()
+        await_no_connections()
+    for _ in range(100):
+        if not (left := redis.pubsub_channels(ours)):
+            break
+        time.sleep(0.05)
+    assert left == []
+    redis.close()
 
 
 def test_a_server_that_stops_says_so(open_socket, asha, server):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -184,6 +185,20 @@ def test_a_slow_client_gets_all_of_it_in_order(open_socket, asha):
     assert phone.events(300) == [(seq, "tick") for seq in range(1, 301)]
 
 
+def nested(levels: int) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    for _ in range(levels):
+        data = {"x": data}
+    return data
+
+
+def test_what_is_just_allowed_arrives(open_socket, asha):
+    phone = open_socket(asha)
+    for data in ({"x": 2**63}, {"x": "é" * 2000}, nested(252)):
+        push(asha, "a", data)
+        assert phone.read()["data"] == data
+
+
 @pytest.mark.parametrize(
     ("stream", "event", "data", "says"),
     [
@@ -194,6 +209,11 @@ def test_a_slow_client_gets_all_of_it_in_order(open_socket, asha):
         ("user.1", "a", {"x": object()}, "plain JSON"),
         ("user.1", "a", {"x": float("nan")}, "plain JSON"),
         ("user.1", "a", {"x": "a\0b"}, "NUL"),
+        # The rows would take these, and no socket could send them.
+        ("user.1", "a", {"x": 2**64}, "plain JSON"),
+        ("user.1", "a", {"x": "\ud800"}, "plain JSON"),
+        ("user.1", "a", nested(254), "plain JSON"),
+        ("user.1", "a", nested(5000), "plain JSON"),
         ("user.1", "a", {"x": "x" * 17000}, "larger than 16384"),
     ],
 )

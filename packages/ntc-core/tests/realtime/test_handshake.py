@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
@@ -148,6 +149,16 @@ def test_a_ticket_is_for_30_seconds(age, refuse, signed_in):
     made = timezone.now() - timedelta(seconds=age)
     RealtimeTicket.objects.update(expires_at=made + timedelta(seconds=30))
     assert refuse(protocols=protocols(ticket)) == (401, "ticket_invalid")
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_ticket_goes_by_the_clock_of_the_database(hours, open_socket, signed_in):
+    """The machine that issues it and the one that redeems it may have two others."""
+    with time_machine.travel(timezone.now() + timedelta(hours=hours)):
+        ticket = issue_ticket(session=signed_in.session)
+    left = RealtimeTicket.objects.get().expires_at - timezone.now()
+    assert timedelta(seconds=0) < left <= timedelta(seconds=31)
+    open_socket(ticket=ticket)
 
 
 @pytest.mark.parametrize("end", ["sign out", "deactivate", "delete"])

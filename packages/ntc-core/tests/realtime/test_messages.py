@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 
 import pytest
 from django.db import transaction
+from ntc_core.auth import services as auth
 from ntc_core.realtime import push
+from ntc_core.realtime.connection import serve_socket
 from ntc_core.realtime.handlers import socket
+from ntc_core.realtime.models import RealtimeConnection
+from ntc_core.realtime.services import issue_ticket
 
 from tests.models import Shop
 from tests.realtime.conftest import await_no_connections
+from tests.sockets import release
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -38,6 +44,21 @@ def test_an_error_of_a_handler_is_told_and_the_socket_goes_on(shop_phone, caplog
     assert caplog.messages.count("realtime.handler_failed") == 2
     assert "on purpose" not in str(shop_phone.ask("break"))
     assert shop_phone.ask("name")["type"] == "reply"
+
+
+def test_handlers_that_take_their_time_delay_nobody_else(open_socket, asha):
+    release.clear()
+    path = f"/ws/shops/{Shop.objects.create(name='Duka').pk}/"
+    slow = [open_socket(asha, path=path) for _ in range(5)]
+    try:
+        for phone in slow:
+            phone.send({"type": "message", "id": 1, "data": "wait"})
+        other = open_socket(asha)
+        push(asha, "a", {})
+        assert other.events(1) == [(1, "a")]
+    finally:
+        release.set()
+    assert [phone.read()["data"] for phone in slow] == [True] * 5
 
 
 def test_the_socket_of_a_user_takes_no_messages(open_socket, asha):
@@ -114,6 +135,27 @@ def test_a_client_that_takes_no_data_is_closed(open_socket, asha, settings, capl
     [closed] = [line for line in caplog.records if line.message == "realtime.closed"]
     assert closed.why == "slow"
     phone.socket.socket.close()
+
+
+@pytest.mark.parametrize("message", ["websocket.accept", "websocket.send"])
+def test_a_client_that_is_gone_before_we_write_is_no_error(message, asha, caplog):
+    """An ASGI server says so with an OSError."""
+    ticket = issue_ticket(session=auth.sign_in(user=asha).session)
+    scope = {"path": "/ws/", "headers": [], "subprotocols": ["ntc.v1", f"ticket.{ticket}"]}
+
+    async def send(sent):
+        if sent["type"] == message:
+            raise OSError
+
+    async def serve():
+        said = asyncio.Queue()
+        said.put_nowait({"type": "websocket.connect"})
+        await serve_socket(scope, said.get, send)
+
+    asyncio.run(serve())
+
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+    assert not RealtimeConnection.objects.exists()
 
 
 def test_a_route_belongs_to_one_handler():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -67,13 +68,13 @@ class _AttemptInline(ReadOnlyRows, BaseInline):
 class NotificationAdmin(ReadOnlyRows, BaseAdmin):
     """What somebody was to be told."""
 
-    list_display = ("kind", "dedupe_key", "language", "created_at")
+    list_display = ("kind", "masked_key", "language", "created_at")
     list_filter = ("kind", "language")
     search_fields = ("=uid", "dedupe_key")
     fields = (
         "uid",
         "kind",
-        "dedupe_key",
+        "masked_key",
         "recipient",
         "language",
         "context",
@@ -91,6 +92,8 @@ class NotificationAdmin(ReadOnlyRows, BaseAdmin):
 
     def preview(self, request: HttpRequest) -> HttpResponse:
         """Show a kind on all its channels in all languages, with its segments and cost."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         kinds = {kind.name: kind for kind in list_kinds()}
         kind = kinds.get(request.GET.get("kind", "")) or next(iter(kinds.values()), None)
         given = {name.removeprefix("v_"): request.GET[name] for name in request.GET}

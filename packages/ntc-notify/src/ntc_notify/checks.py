@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name
 from django.core.exceptions import ImproperlyConfigured
@@ -23,6 +24,7 @@ from ntc_notify.types import Channel
 
 __all__ = [
     "check_beem_otp",
+    "check_core",
     "check_kinds",
     "check_no_local_provider",
     "check_providers",
@@ -180,3 +182,17 @@ def check_quiet_hours(**_: Any) -> list[CheckMessage]:
     except ImproperlyConfigured as error:
         return [Error(str(error), id="ntc_notify.E008")]
     return []
+
+
+@register
+def check_core(**_: Any) -> list[CheckMessage]:
+    """The core is installed, whose own checks find what else the URLs need."""
+    if apps.is_installed("ntc_core"):
+        return []
+    return [
+        Warning(
+            "ntc_core is not in INSTALLED_APPS: where the URLs refuse something, they answer 500.",
+            hint="Add it, and do what its checks then ask for; see the README of ntc_core.",
+            id="ntc_notify.W003",
+        )
+    ]

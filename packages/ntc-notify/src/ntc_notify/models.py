@@ -17,6 +17,7 @@ from uuid import UUID, uuid5
 from django.conf import settings
 from django.db import models
 from django.utils.crypto import salted_hmac
+from ntc_core.masking import mask_text
 from ntc_core.models import BaseModel
 
 from ntc_notify.types import Channel, MessageState, Outcome, SuppressionReason
@@ -97,7 +98,12 @@ class Notification(BaseModel):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.dedupe_key}"
+        return f"{self.kind} {self.masked_key}"
+
+    @property
+    def masked_key(self) -> str:
+        """The dedupe key as logs and screens may show it: of a bulk it may name a person."""
+        return mask_text(self.dedupe_key)
 
 
 class Message(BaseModel):

@@ -12,6 +12,7 @@ Text is not escaped, HTML is. Nothing here knows rows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,11 +24,12 @@ from django.utils.module_loading import import_string
 from ntc_notify.conf import Kind, notify_settings
 from ntc_notify.errors import RenderingFailed
 from ntc_notify.segments import to_plain_characters
-from ntc_notify.types import Channel
+from ntc_notify.types import CONTROL_CHARACTERS, Channel
 
 __all__ = ["Rendered", "TemplateSet", "find_templates", "render", "resolve_secrets"]
 
 _SUBJECT = "subject:"
+_ENCODED_WORD = re.compile(r"=\?(?=.*\?=)")  # RFC 2047
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +68,7 @@ def render(
         raise RenderingFailed(f"{templates.text.name} yields an empty text.")
     if channel is Channel.SMS and notify_settings.NOTIFY_PLAIN_SMS:
         text = to_plain_characters(text)
-    # One line, whatever a variable holds: a line break would begin another header.
-    return Rendered(text=text, subject=" ".join(subject.split()), html=html)
+    return Rendered(text=text, subject=_make_line(subject), html=html)
 
 
 def resolve_secrets(*, kind: Kind, context: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,6 +129,15 @@ def _split_subject(template: Template) -> tuple[Template, Template]:
         Template(first[len(_SUBJECT) :], name=template.name, engine=template.engine),
         Template(rest, origin=template.origin, name=template.name, engine=template.engine),
     )
+
+
+def _make_line(text: str) -> str:
+    """Return one line, whatever a variable held: a line break would begin another header.
+
+    A line break can also be written as an encoded word, which mail programs read.
+    """
+    line = " ".join(CONTROL_CHARACTERS.sub(" ", text).split())
+    return _ENCODED_WORD.sub("= ?", line)
 
 
 def _fill(template: Template, variables: Mapping[str, Any]) -> str:

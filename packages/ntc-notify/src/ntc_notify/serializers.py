@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ntc_core.fields import TextField
+from ntc_core.fields import StrictBooleanField, TextField
+from ntc_core.serializers import StrictSerializer
 from rest_framework import serializers
 
 from ntc_notify.models import InboxItem
@@ -56,24 +57,24 @@ class PreferenceOutput(serializers.Serializer[Any]):
 
     kind = serializers.CharField()
     channel = serializers.ChoiceField(choices=[(each.value, each.value) for each in Channel])
-    is_on = serializers.BooleanField()
+    is_on = StrictBooleanField()
     choice = serializers.ChoiceField(
         choices=[(each.value, each.value) for each in Choice],
         help_text='"forced": sent whatever the caller says, so it cannot be set.',
     )
 
 
-class _PreferenceInput(serializers.Serializer[Any]):
+class _PreferenceInput(StrictSerializer):
     kind = TextField(max_length=64)
     channel = serializers.ChoiceField(choices=[(each.value, each.value) for each in Channel])
-    is_on = serializers.BooleanField()
+    is_on = StrictBooleanField()
 
 
-class PreferencesInput(serializers.Serializer[Any]):
+class PreferencesInput(StrictSerializer):
     """What the caller wants from now on; what is left out stays."""
 
     preferences = serializers.ListField(
-        child=_PreferenceInput(), max_length=LONGEST_PREFERENCES, allow_empty=False
+        child=_PreferenceInput(), min_length=1, max_length=LONGEST_PREFERENCES, allow_empty=False
     )
 
 

@@ -19,6 +19,7 @@ from ntc_core.phone import mask_email, mask_phone
 from ntc_notify.errors import InvalidRecipient
 
 __all__ = [
+    "CONTROL_CHARACTERS",
     "RANK",
     "Attachment",
     "Balance",
@@ -43,7 +44,8 @@ _E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 _EMAIL = re.compile(r"[^\s@<>\"'(),:;\\]+@[^\s@<>\"'(),:;\\]+")
 _LONGEST_EMAIL = 254  # RFC 5321, 4.5.3.1.3
 _MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+#: In no header of an email.
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 
 
 class Channel(StrEnum):
@@ -196,7 +198,11 @@ class Attachment:
     content: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
-        if not self.filename or _CONTROL.search(self.filename) or set(self.filename) & {"/", "\\"}:
+        if (
+            not self.filename
+            or CONTROL_CHARACTERS.search(self.filename)
+            or set(self.filename) & {"/", "\\"}
+        ):
             raise ValueError(
                 "Attachment.filename must be a name without control characters and slashes."
             )
@@ -231,7 +237,7 @@ class OutgoingEmail:
             "headers": [*self.headers, *self.headers.values()],
         }
         for name, values in lines.items():
-            if any(_CONTROL.search(value) for value in values):
+            if any(CONTROL_CHARACTERS.search(value) for value in values):
                 raise ValueError(
                     f"OutgoingEmail.{name} must be one line without control characters."
                 )

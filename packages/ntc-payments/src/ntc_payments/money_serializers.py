@@ -8,6 +8,7 @@ from typing import Any
 from ntc_core.fields import PhoneField, TextField
 from ntc_core.money import CURRENCY_EXPONENTS, InvalidMoney, Money
 from ntc_core.phone import mask_phone
+from ntc_core.serializers import StrictSerializer
 from rest_framework import serializers
 
 from ntc_payments.models import Payout, Refund
@@ -36,7 +37,7 @@ class MoneyField(TextField):
         super().__init__(**{"max_length": 25, "help_text": 'In major units: "15000.00".', **kwargs})
 
 
-class RefundInput(serializers.Serializer[Any]):
+class RefundInput(StrictSerializer):
     """How much goes back, and why."""
 
     amount = MoneyField(required=False, help_text="In major units; left out: all that is left.")
@@ -71,7 +72,7 @@ class RefundOutput(CallOutput):
     reason = serializers.CharField()
 
 
-class PayoutPreviewInput(serializers.Serializer[Any]):
+class PayoutPreviewInput(StrictSerializer):
     """Who would get how much."""
 
     method = TextField(max_length=20, help_text=_one_of(PayoutMethod))

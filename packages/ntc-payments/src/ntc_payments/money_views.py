@@ -6,8 +6,10 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from ntc_core.errors import InvalidInput
+from ntc_core.idempotency.errors import HEADER
+from ntc_core.idempotency.views import IdempotencyMixin
 from ntc_core.money import InvalidMoney, Money
 from ntc_core.pagination import StandardResultsSetPagination
 from ntc_core.response_wrapper import success_response
@@ -33,21 +35,12 @@ from ntc_payments.permissions import CanPayOut, CanRefund
 
 __all__ = ["PayoutCreateView", "PayoutDetailView", "PayoutPreviewView", "RefundListView"]
 
-IDEMPOTENCY_HEADER = "Idempotency-Key"
-IDEMPOTENCY_KEY = OpenApiParameter(
-    IDEMPOTENCY_HEADER,
-    str,
-    OpenApiParameter.HEADER,
-    required=True,
-    description="A value of your own for this one movement of money, such as a UUID. Send the "
-    "same one again after a lost answer: nothing moves twice.",
-)
-
 
 @extend_schema(tags=["payments"])
-class RefundListView(generics.ListAPIView[Refund]):
+class RefundListView(IdempotencyMixin, generics.ListAPIView[Refund]):
     """What was given back of a payment."""
 
+    idempotency_key_required = True
     permission_classes = [IsAuthenticated, CanRefund]
     throttle_classes = [ScopedRateThrottle]
     throttle_scope = "payments"
@@ -55,6 +48,10 @@ class RefundListView(generics.ListAPIView[Refund]):
     pagination_class = StandardResultsSetPagination
     filter_backends = []
     queryset = Refund.objects.none()
+
+    def get_throttles(self) -> list[Any]:
+        """Limit what moves money; to look at it costs nothing of that."""
+        return super().get_throttles() if self.request.method == "POST" else []
 
     def get_queryset(self) -> QuerySet[Refund]:
         """Return the refunds of the payment."""
@@ -67,9 +64,8 @@ class RefundListView(generics.ListAPIView[Refund]):
         operation_id="payments_refund",
         request=RefundInput,
         responses={201: RefundOutput},
-        parameters=[IDEMPOTENCY_KEY],
     )
-    @documented_errors(404, 409, 422)
+    @documented_errors(404)
     def post(self, request: Request, uid: UUID) -> Response:
         """Give money back: all that is left, or a part."""
         form = RefundInput(data=request.data)
@@ -81,16 +77,17 @@ class RefundListView(generics.ListAPIView[Refund]):
             money=_money(choice.get("amount"), payment),
             reason=choice["reason"],
             route=choice.get("route"),
-            idempotency_key=_key(request),
+            idempotency_key=request.headers[HEADER],
             requested_by=request.user,
         )
         return success_response(RefundOutput(refund).data, "The refund is on its way.", 201)
 
 
 @extend_schema(tags=["payouts"])
-class PayoutCreateView(APIView):
+class PayoutCreateView(IdempotencyMixin, APIView):
     """Pay money out."""
 
+    idempotency_key_required = True
     permission_classes = [IsAuthenticated, CanPayOut]
     throttle_classes = [ScopedRateThrottle]
     throttle_scope = "payments"
@@ -99,15 +96,14 @@ class PayoutCreateView(APIView):
         operation_id="payouts_create",
         request=PayoutInput,
         responses={201: PayoutOutput},
-        parameters=[IDEMPOTENCY_KEY],
     )
-    @documented_errors(422, 503)
+    @documented_errors(503)
     def post(self, request: Request) -> Response:
         """Write the payout; it is sent at most once."""
         form = PayoutInput(data=request.data)
         form.is_valid(raise_exception=True)
         payout = services.create_payout(
-            created_by=request.user, idempotency_key=_key(request), **form.validated_data
+            created_by=request.user, idempotency_key=request.headers[HEADER], **form.validated_data
         )
         return success_response(PayoutOutput(payout).data, "The payout is on its way.", 201)
 
@@ -145,17 +141,6 @@ class PayoutDetailView(APIView):
     def get(self, request: Request, uid: UUID) -> Response:  # noqa: ARG002 - DRF's signature
         """Tell what became of it."""
         return success_response(PayoutOutput(selectors.get_payout(uid=uid)).data)
-
-
-def _key(request: Request) -> str:
-    key: str | None = request.headers.get(IDEMPOTENCY_HEADER)
-    if key is None:
-        raise InvalidInput(
-            "Send a value of your own, such as a UUID: a repeated call then moves nothing twice.",
-            code="required",
-            attr=IDEMPOTENCY_HEADER,
-        )
-    return key
 
 
 def _money(amount: Any, payment: Payment) -> Money | None:

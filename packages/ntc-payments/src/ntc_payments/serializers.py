@@ -8,6 +8,7 @@ from django.db.models import prefetch_related_objects
 from drf_spectacular.utils import extend_schema_field
 from ntc_core.fields import PhoneField, TextField
 from ntc_core.phone import mask_phone
+from ntc_core.serializers import StrictSerializer
 from rest_framework import serializers
 
 from ntc_payments.models import Payment, PaymentEvent
@@ -102,7 +103,7 @@ class PaymentListInput(serializers.Serializer[Any]):
     )
 
 
-class RetryInput(serializers.Serializer[Any]):
+class RetryInput(StrictSerializer):
     """What may be different in the next attempt; left out: as before."""
 
     provider = TextField(max_length=50, required=False)

@@ -245,8 +245,10 @@ class Capabilities:
 
     def payout_refusal(self, *, method: PayoutMethod, money: Money) -> tuple[str, str] | None:
         """Return (input field at fault, sentence) if this payout cannot be made, else None."""
+        if not self.payout_methods:
+            return "method", "does not pay out."
         if method not in self.payout_methods:
-            able = ", ".join(self.payout_methods) or "nowhere"
+            able = ", ".join(self.payout_methods)
             return "method", f"does not pay out to {method.value}; it pays out to {able}."
         return self._money_refusal(money, known=self.payout_currencies, limits=self.payout_limits)
 

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 from ntc_core.errors import NotFound
+from ntc_core.idempotency.views import IdempotencyMixin
 from ntc_core.pagination import StandardResultsSetPagination
 from ntc_core.registry import UnknownProvider
 from ntc_core.response_wrapper import success_response
@@ -95,7 +96,7 @@ class PaymentCancelView(APIView):
 
 
 @extend_schema(tags=["payments"])
-class PaymentRetryView(APIView):
+class PaymentRetryView(IdempotencyMixin, APIView):
     """Try a failed payment again."""
 
     permission_classes = [IsAuthenticated]

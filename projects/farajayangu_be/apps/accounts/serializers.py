@@ -9,6 +9,7 @@ from typing import Any, cast
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from ntc_core.fields import PhoneField, TextField, UidField
+from ntc_core.serializers import StrictSerializer
 from ntc_core.storage.selectors import make_read_link
 from rest_framework import serializers
 
@@ -30,10 +31,14 @@ __all__ = [
 ]
 
 LONGEST_PASSWORD = 256
+#: As `MinimumLengthValidator` has it.
+SHORTEST_PASSWORD = 8
 
 
 class EmailAddressField(TextField):
     """An email address; gives the spelling we store."""
+
+    json_format = "email"
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"max_length": 254, **kwargs})
@@ -53,8 +58,20 @@ class PasswordField(TextField):
         super().__init__(**{"max_length": LONGEST_PASSWORD, "trim_whitespace": False, **kwargs})
 
 
+class NewPasswordField(PasswordField):
+    """One to come: at least eight characters, not digits alone, and none that everybody has."""
+
+    json_pattern = r"^[^\u0000]*[^\d\u0000][^\u0000]*$"
+
+    def json_schema(self) -> dict[str, Any]:
+        """Return the rules of AUTH_PASSWORD_VALIDATORS that a document can state."""
+        return {**super().json_schema(), "minLength": SHORTEST_PASSWORD}
+
+
 class NameField(TextField):
     """A person's name on one line."""
+
+    json_pattern = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"max_length": 150, "required": False, "allow_blank": True, **kwargs})
@@ -62,13 +79,15 @@ class NameField(TextField):
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
         # A line break in a name would become one in a subject line.
-        if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in text):
+        if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in data):
             raise serializers.ValidationError("Write it on one line.", code="invalid")
         return text
 
 
 class CodeField(TextField):
     """The six digits of a code."""
+
+    json_pattern = r"^[0-9]{6}$"
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"max_length": 6, "min_length": 6, **kwargs})
@@ -79,6 +98,10 @@ class IdentifierField(TextField):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"max_length": 254, **kwargs})
+
+    def json_schema(self) -> dict[str, Any]:
+        """Return that it is one of the two."""
+        return {"anyOf": [{"format": "email"}, {"pattern": PhoneField.json_pattern}]}
 
     def to_internal_value(self, data: Any) -> Any:
         text = super().to_internal_value(data)
@@ -119,15 +142,17 @@ class UserOutput(serializers.ModelSerializer[User]):
         read_only_fields = fields
 
 
-class RegisterInput(serializers.Serializer[Any]):
+class RegisterInput(StrictSerializer):
     """A phone, an email address or both; the code goes to the phone if there is one.
 
     The account has the address that got the code; the other one is only noted.
     """
 
+    json_schema = {"anyOf": [{"required": ["phone"]}, {"required": ["email"]}]}
+
     phone = PhoneField(required=False)
     email = EmailAddressField(required=False)
-    password = PasswordField()
+    password = NewPasswordField()
     full_name = NameField()
     language = serializers.ChoiceField(choices=Language.choices, default=Language.SWAHILI.value)
 
@@ -167,20 +192,20 @@ class RegistrationOutput(CodeSentOutput):
     registration = serializers.UUIDField(source="subject")
 
 
-class ResendInput(serializers.Serializer[Any]):
+class ResendInput(StrictSerializer):
     """The registration, as `accounts/register/` named it."""
 
     registration = UidField()
 
 
-class VerifyRegistrationInput(serializers.Serializer[Any]):
+class VerifyRegistrationInput(StrictSerializer):
     """The registration and the code that came for it."""
 
     registration = UidField()
     code = CodeField()
 
 
-class MeInput(serializers.Serializer[Any]):
+class MeInput(StrictSerializer):
     """What people may change about themselves; what is left out stays."""
 
     full_name = NameField()
@@ -190,21 +215,16 @@ class MeInput(serializers.Serializer[Any]):
         allow_null=True,
         help_text="A completed upload for the purpose `avatar`; null removes the picture.",
     )
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        refused = [name for name in ("email", "phone") if name in self.initial_data]
-        if refused:
-            raise serializers.ValidationError(
-                {name: f"The {name} cannot be changed here." for name in refused}, code="read_only"
-            )
-        return attrs
+    # They are proven by a code, or by nothing.
+    email = serializers.CharField(read_only=True)
+    phone = serializers.CharField(read_only=True)
 
 
-class PasswordChangeInput(serializers.Serializer[Any]):
+class PasswordChangeInput(StrictSerializer):
     """The present password and the one to come."""
 
     current_password = PasswordField()
-    new_password = PasswordField()
+    new_password = NewPasswordField()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         _require_good_password(
@@ -213,7 +233,7 @@ class PasswordChangeInput(serializers.Serializer[Any]):
         return attrs
 
 
-class PasswordResetInput(serializers.Serializer[Any]):
+class PasswordResetInput(StrictSerializer):
     """Where the code shall go: a proven email address or phone of the account."""
 
     identifier = IdentifierField()
@@ -225,12 +245,12 @@ class PasswordResetOutput(CodeSentOutput):
     reset = serializers.UUIDField(source="uid")
 
 
-class PasswordResetConfirmInput(serializers.Serializer[Any]):
+class PasswordResetConfirmInput(StrictSerializer):
     """The reset, as `accounts/password/reset/` named it, its code, and the password to come."""
 
     reset = UidField()
     code = CodeField()
-    new_password = PasswordField()
+    new_password = NewPasswordField()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         reset = find_reset(uid=attrs["reset"])

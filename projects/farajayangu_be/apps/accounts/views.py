@@ -7,6 +7,7 @@ from typing import cast
 
 from drf_spectacular.utils import extend_schema
 from ntc_core.auth.models import AuthSession
+from ntc_core.idempotency.views import IdempotencyMixin
 from ntc_core.response_wrapper import success_response
 from ntc_core.throttling import ScopedRateThrottle
 from rest_framework.permissions import AllowAny, IsAuthenticated
@@ -51,7 +52,7 @@ class PublicView(APIView):
     throttle_classes = (ScopedRateThrottle,)
 
 
-class RegisterView(PublicView):
+class RegisterView(IdempotencyMixin, PublicView):
     throttle_scope = "register"  # per phone: codes, a part of them for each network
 
     @extend_schema(request=RegisterInput, responses={202: RegistrationOutput}, tags=["accounts"])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ntc_core.fields import PhoneField, UidField
+from ntc_core.fields import PhoneField, TextField, UidField
+from ntc_core.serializers import StrictSerializer
 from ntc_payments.serializers import PaymentOutput
 from ntc_payments.types import PaymentMethod
 from rest_framework import serializers
@@ -36,13 +37,15 @@ class PlanOutput(serializers.ModelSerializer[Plan]):
         return plan.price.to_major()
 
 
-class SubscribeInput(serializers.Serializer[Any]):
+class SubscribeInput(StrictSerializer):
     """Which plan, and how it will be paid. The price is the plan's, never the client's."""
 
     plan = UidField(help_text="The `uid` of a plan.")
     method = serializers.ChoiceField(choices=[method.value for method in PaymentMethod])
-    provider = serializers.SlugField(
-        required=False, help_text="Left out: the first provider that offers the method."
+    provider = TextField(
+        max_length=50,
+        required=False,
+        help_text="Left out: the first provider that offers the method.",
     )
     phone = PhoneField(required=False, help_text="The phone that pays. Left out: your own.")
     return_url = serializers.URLField(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
+from ntc_core.idempotency.errors import HEADER
+from ntc_core.idempotency.views import IdempotencyMixin
 from ntc_core.response_wrapper import success_response
 from ntc_core.schema import documented_errors
 from ntc_core.throttling import ScopedRateThrottle
@@ -41,27 +43,15 @@ class PlanListView(generics.ListAPIView[Plan]):
 
 
 @extend_schema(tags=["subscriptions"])
-class SubscribeView(APIView):
+class SubscribeView(IdempotencyMixin, APIView):
     """Start paying for a plan."""
 
     permission_classes = [IsAuthenticated]
     throttle_classes = [ScopedRateThrottle]
     throttle_scope = "subscribe"
 
-    @extend_schema(
-        request=SubscribeInput,
-        responses={201: SubscribeOutput},
-        parameters=[
-            OpenApiParameter(
-                "Idempotency-Key",
-                str,
-                OpenApiParameter.HEADER,
-                description="A value of your own for this purchase, such as a UUID. Send the "
-                "same one again after a lost answer: you get the same payment, not a second one.",
-            )
-        ],
-    )
-    @documented_errors(409, 422, 503)
+    @extend_schema(request=SubscribeInput, responses={201: SubscribeOutput})
+    @documented_errors(503)
     def post(self, request: Request) -> Response:
         """Start paying for a plan; the subscription is active once the payment succeeds."""
         form = SubscribeInput(data=request.data)
@@ -70,7 +60,7 @@ class SubscribeView(APIView):
         payment = services.subscribe(
             user=cast("User", request.user),
             plan_uid=choice.pop("plan"),
-            idempotency_key=request.headers.get("Idempotency-Key"),
+            idempotency_key=request.headers.get(HEADER),
             **choice,
         )
         return success_response(

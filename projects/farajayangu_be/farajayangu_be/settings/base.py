@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "ntc_core",
     "ntc_core.outbox",
     "ntc_core.webhooks",
+    "ntc_core.idempotency",
     "ntc_core.auth",
     "ntc_core.realtime",
     "ntc_core.storage",

@@ -166,6 +166,12 @@ if NTC_EMAIL_PROVIDERS:
 NTC_SMS_PROVIDERS = message_providers(env, "SMS_PROVIDERS", default=[], mailbox=None)
 NTC_BEEM_OTP = beem_otp(env)
 
-# --- Logs -------------------------------------------------------------------------------
+# --- Logs, errors, traces, numbers ------------------------------------------------------
 
+NTC_SENTRY_DSN = env.text("SENTRY_DSN")
+NTC_TRACES_ENDPOINT = env.web_url("TRACES_ENDPOINT")
+NTC_METRICS_TOKEN = env.text("METRICS_TOKEN")
+NTC_METRICS_PORT = env.whole_number("METRICS_PORT", default=9100)
+if NTC_METRICS_TOKEN:
+    NTC_METRICS_SINK = "ntc_core.prometheus.PrometheusSink"
 LOGGING = build_logging(level=LOG_LEVEL, json=True, log_dir=LOG_DIR, project="farajayangu_be")

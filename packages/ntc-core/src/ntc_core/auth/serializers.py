@@ -12,6 +12,7 @@ from ntc_core.auth.conf import auth_settings
 from ntc_core.auth.devices import device_label
 from ntc_core.auth.models import AuthSession
 from ntc_core.fields import TextField
+from ntc_core.serializers import StrictSerializer
 
 __all__ = [
     "CsrfOutput",
@@ -36,7 +37,7 @@ class UserOutput(serializers.Serializer[Any]):
     identifier = serializers.CharField(source="get_username", read_only=True)
 
 
-class LoginInput(serializers.Serializer[Any]):
+class LoginInput(StrictSerializer):
     """An email address or a phone in any spelling, and the password."""
 
     identifier = TextField(max_length=254)
@@ -48,7 +49,7 @@ class LoginInput(serializers.Serializer[Any]):
     )
 
 
-class RefreshInput(serializers.Serializer[Any]):
+class RefreshInput(StrictSerializer):
     """The refresh token of the session. In cookie mode the body is empty."""
 
     refresh = TextField(max_length=LONGEST_TOKEN, required=False)
@@ -116,8 +117,10 @@ class SessionOutput(serializers.ModelSerializer[AuthSession]):
         return bool(session == self.context["request"].auth)
 
 
-class VerifyInput(serializers.Serializer[Any]):
+class VerifyInput(StrictSerializer):
     """The token to ask about: either kind as `token`, or a refresh token as `refresh`."""
+
+    json_schema = {"not": {"required": ["token", "refresh"]}}
 
     token = TextField(max_length=LONGEST_TOKEN, required=False)
     refresh = TextField(max_length=LONGEST_TOKEN, required=False)

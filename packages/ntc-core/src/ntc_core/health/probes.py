@@ -10,10 +10,18 @@ from dataclasses import dataclass
 from threading import Event, Lock, Thread
 
 from django.conf import settings
-from django.core.cache import cache
-from django.db import connection
+from django.core.cache import DEFAULT_CACHE_ALIAS, caches
+from django.db import DEFAULT_DB_ALIAS, connections
 
-__all__ = ["DEADLINE_SECONDS", "PartHealth", "ask_parts"]
+__all__ = [
+    "DEADLINE_SECONDS",
+    "PartHealth",
+    "ask_broker",
+    "ask_cache",
+    "ask_database",
+    "ask_parts",
+    "broker_url",
+]
 
 log = logging.getLogger("ntc_core.health")
 
@@ -86,19 +94,15 @@ def _wait(asking: _Asking, ends_at: float) -> PartHealth:
     )
 
 
-def _probes() -> Mapping[str, Probe]:
-    probes: dict[str, Probe] = {"database": _ask_database, "cache": _ask_cache}
-    if _broker_url():
-        probes["broker"] = _ask_broker
-    return probes
-
-
-def _broker_url() -> str:
+def broker_url() -> str:
+    """Return where Celery's broker is; empty: none is configured."""
     return getattr(settings, "CELERY_BROKER_URL", None) or ""
 
 
-def _ask_database() -> None:
+def ask_database(alias: str = DEFAULT_DB_ALIAS) -> None:
+    """Have the database answer; whatever its driver raises says that it did not."""
     # The connection belongs to this thread; nobody else would close it.
+    connection = connections[alias]
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -107,7 +111,9 @@ def _ask_database() -> None:
         connection.close()
 
 
-def _ask_cache() -> None:
+def ask_cache(alias: str = DEFAULT_CACHE_ALIAS) -> None:
+    """Put something into the cache and look whether it is there."""
+    cache = caches[alias]
     key, value = f"ntc.health:{secrets.token_hex(8)}", secrets.token_hex(8)
     cache.set(key, value, timeout=30)
     found = cache.get(key)
@@ -116,11 +122,12 @@ def _ask_cache() -> None:
         raise ValueError("The cache did not give back what was put into it.")
 
 
-def _ask_broker() -> None:
+def ask_broker() -> None:
+    """Open a connection to the broker, once."""
     from kombu.connection import Connection  # noqa: PLC0415 - comes with the extra "celery"
 
     with Connection(
-        _broker_url(),
+        broker_url(),
         connect_timeout=DEADLINE_SECONDS,
         transport_options={
             **getattr(settings, "CELERY_BROKER_TRANSPORT_OPTIONS", {}),
@@ -130,3 +137,10 @@ def _ask_broker() -> None:
         },
     ) as broker:
         broker.ensure_connection(max_retries=1, interval_start=0, timeout=DEADLINE_SECONDS)
+
+
+def _probes() -> Mapping[str, Probe]:
+    probes: dict[str, Probe] = {"database": ask_database, "cache": ask_cache}
+    if broker_url():
+        probes["broker"] = ask_broker
+    return probes

@@ -5,13 +5,13 @@ Nothing of a header, a query or a body: there are the secrets and the people.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 
-__all__ = ["TracedCall", "note_call", "traced_calls"]
+__all__ = ["TracedCall", "note_call", "on_call", "traced_calls"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,7 @@ class TracedCall:
     error: str = ""
 
 
+_listeners: list[Callable[[TracedCall], None]] = []
 _calls: ContextVar[list[TracedCall] | None] = ContextVar("ntc_traced_calls", default=None)
 
 
@@ -53,8 +54,16 @@ def traced_calls() -> Iterator[list[TracedCall]]:
         _calls.reset(token)
 
 
+def on_call(listener: Callable[[TracedCall], None]) -> None:
+    """Tell this function of every call, in the thread that made it."""
+    if listener not in _listeners:
+        _listeners.append(listener)
+
+
 def note_call(call: TracedCall) -> None:
     """Add a call to the list of the block it was made in, if it was made in one."""
+    for listener in _listeners:
+        listener(call)
     calls = _calls.get()
     if calls is not None:
         calls.append(call)

@@ -8,7 +8,7 @@ from django.core.signals import request_started
 from django.utils.module_loading import autodiscover_modules
 
 from ntc_core.conf import core_settings
-from ntc_core.outbox.checks import check_runner
+from ntc_core.outbox.checks import check_beat, check_runner
 
 __all__ = ["OutboxConfig"]
 
@@ -28,6 +28,7 @@ class OutboxConfig(AppConfig):
             # Registers the shared tasks with the project's Celery app.
             from ntc_core.outbox import celery  # noqa: F401, PLC0415
         checks.register(check_runner)
+        checks.register(check_beat, deploy=True)
         request_started.connect(_start_runner, dispatch_uid="ntc_core.outbox.start_runner")
 
 

@@ -10,10 +10,13 @@ import logging
 from collections.abc import Iterable
 
 from celery import current_app, shared_task
+from celery.signals import worker_init
 
+from ntc_core.conf import core_settings
 from ntc_core.failpoints import failpoint
 from ntc_core.outbox import services
 from ntc_core.outbox.jobs import queue_of
+from ntc_core.prometheus.page import serve_metrics
 
 __all__ = ["publish", "run_job", "tick"]
 
@@ -44,6 +47,19 @@ def tick() -> None:
     failpoint("outbox.claimed_for_publishing")
     publish(claimed)
     failpoint("outbox.published")
+
+
+@worker_init.connect
+def show_metrics(**_: object) -> None:
+    """Let Prometheus read what this worker's processes count: it has no HTTP of its own."""
+    may_be_read = core_settings.METRICS_TOKEN or core_settings.METRICS_NETWORKS
+    if not (may_be_read and core_settings.METRICS_SINK and core_settings.METRICS_PORT):
+        return
+    try:
+        serve_metrics(port=core_settings.METRICS_PORT)
+    except OSError as error:
+        # Another worker of this machine shows the folder that both write to.
+        log.warning("metrics.port_taken", extra={"error": error.strerror})
 
 
 def publish(jobs: Iterable[tuple[int, str]]) -> None:

@@ -22,6 +22,7 @@ from ntc_core.outbox.jobs import Job, RetryLater, UnknownJob, get_job
 from ntc_core.outbox.models import OutboxJob
 from ntc_core.outbox.signals import job_failed
 from ntc_core.request_id import bind_request_id
+from ntc_core.tracing import span
 
 __all__ = ["Claim", "claim", "run"]
 
@@ -104,7 +105,7 @@ def run(claim: Claim) -> None:
     started = time.monotonic()
     with bind_request_id(claim.row.request_id):
         try:
-            _run_function(claim)
+            _run_traced(claim)
         except LeaseLost:
             log.warning("job.overtaken", extra=fields)
         except RetryLater as request:
@@ -120,6 +121,14 @@ def run(claim: Claim) -> None:
                 "job.done",
                 extra={**fields, "duration_ms": duration_ms},
             )
+
+
+def _run_traced(claim: Claim) -> None:
+    if claim.job is not None and claim.job.every_seconds is not None:
+        _run_function(claim)
+        return
+    with span(f"job {claim.row.task}", kind="consumer", ntc__attempt=claim.row.attempts):
+        _run_function(claim)
 
 
 def _run_function(claim: Claim) -> None:

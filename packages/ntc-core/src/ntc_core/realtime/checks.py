@@ -1,12 +1,14 @@
 """System checks of the live channel.
 
 E001  NTC_REALTIME_TICKET_SECONDS is not 1 to 30   E002  an origin cannot be one
-W001  processes cannot wake each other's sockets (--deploy)
+W001  processes cannot wake each other's sockets (--deploy)   W003  SQLite as Django sets it up
+W002  pages of any origin may open a socket (--deploy)
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,9 +17,11 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register  # n
 
 from ntc_core.realtime.conf import realtime_settings
 
-__all__ = ["check_deployment", "check_settings"]
+__all__ = ["check_deployment", "check_settings", "check_sqlite"]
 
 _LONGEST_TICKET = 30
+#: A reserved name (RFC 2606): what lets it in lets everybody in.
+_A_STRANGERS_ORIGIN = "https://stranger.example"
 
 
 @register(Tags.security)
@@ -55,9 +59,32 @@ def _no_origin(entry: str) -> CheckMessage:
     )
 
 
+@register()
+def check_sqlite(**_: Any) -> list[CheckMessage]:
+    """Check that threads which write at the same time wait for each other."""
+    database = settings.DATABASES.get("default", {})
+    if not database.get("ENGINE", "").endswith("sqlite3"):
+        return []
+    if database.get("OPTIONS", {}).get("transaction_mode") in {"IMMEDIATE", "EXCLUSIVE"}:
+        return []
+    return [
+        Warning(
+            "SQLite takes its lock in the middle of a transaction: beside the jobs, sockets are "
+            "refused with 503 and 'database is locked'.",
+            hint="DATABASES['default']['OPTIONS'] = {'transaction_mode': 'IMMEDIATE', "
+            "'timeout': 20, 'init_command': 'PRAGMA journal_mode=WAL'}",
+            id="ntc_realtime.W003",
+        )
+    ]
+
+
 @register(Tags.security, deploy=True)
 def check_deployment(**_: Any) -> list[CheckMessage]:
-    """Check that a worker's event reaches a socket of the web process at once."""
+    """Check that events of a worker arrive at once, and that strangers' pages stay outside."""
+    return [*_check_layer(), *_check_strangers()]
+
+
+def _check_layer() -> list[CheckMessage]:
     layers: dict[str, Any] = getattr(settings, "CHANNEL_LAYERS", {})
     backend = layers.get("default", {}).get("BACKEND", "")
     if backend and not backend.endswith("InMemoryChannelLayer"):
@@ -70,3 +97,17 @@ def check_deployment(**_: Any) -> list[CheckMessage]:
             id="ntc_realtime.W001",
         )
     ]
+
+
+def _check_strangers() -> Iterator[CheckMessage]:
+    for pattern in realtime_settings.REALTIME_ORIGIN_REGEXES:
+        try:
+            lets_everybody_in = re.fullmatch(pattern, _A_STRANGERS_ORIGIN) is not None
+        except re.error:
+            continue  # check_settings says so
+        if lets_everybody_in:
+            yield Warning(
+                f"NTC_REALTIME_ORIGIN_REGEXES has {pattern!r}, which fits every origin.",
+                hint="Name the front ends in NTC_REALTIME_ORIGINS.",
+                id="ntc_realtime.W002",
+            )

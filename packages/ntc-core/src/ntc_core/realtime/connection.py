@@ -28,7 +28,7 @@ from ntc_core.realtime import services
 from ntc_core.realtime.conf import realtime_settings
 from ntc_core.realtime.errors import TicketInvalid
 from ntc_core.realtime.handshake import SUBPROTOCOL, Admitted, admit, read_opening, refuse
-from ntc_core.realtime.hub import Hub, get_hub, in_database_thread
+from ntc_core.realtime.hub import Hub, get_hub, in_database_thread, in_handler_thread
 from ntc_core.realtime.selectors import Watched, is_live, last_seq_of, list_after
 from ntc_core.realtime.services import Event
 from ntc_core.realtime.wakeups import connection_topic, session_topic, stream_topic
@@ -76,6 +76,8 @@ async def serve_socket(scope: Scope, receive: Receive, send: Send) -> None:
     except NtcError as error:
         log.info("realtime.refused", extra={"error": error.code})
         await refuse(scope, send, error)
+    except OSError:
+        log.debug("realtime.gone_already", exc_info=True)  # before it was accepted
 
 
 @asynccontextmanager
@@ -119,7 +121,7 @@ async def _ask(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
 
 
 async def _forget(hub: Hub, socket: Socket) -> None:
-    await hub.leave(socket)
+    hub.leave(socket)
     try:
         await in_database_thread(services.close_connection)(socket.pk)
     except DatabaseError:
@@ -234,6 +236,8 @@ class Socket:
         async def guarded() -> None:
             try:
                 await work
+            except OSError:
+                log.debug("realtime.gone_already", exc_info=True)  # as ASGI says it
             except Exception:
                 log.exception("realtime.socket_failed", extra=self._whose())
                 self.close(Close.FAILED)
@@ -359,14 +363,15 @@ class Socket:
 
     async def _hand_over(self, data: Any, reply_to: str | int) -> dict[str, Any]:
         try:
-            reply = await in_database_thread(self.handler.receive)(data)
-            orjson.dumps(reply)
+            reply = await in_handler_thread(self.handler.receive)(data)
+            message = {"type": "reply", "id": reply_to, "data": reply}
+            orjson.dumps(message)
         except NtcError as error:
             return {**_error(error.code, error.message), "id": reply_to}
         except Exception:  # of a handler of an app: the socket goes on
             log.exception("realtime.handler_failed", extra=self._whose())
             return {**_error("server_error", Close.FAILED.value[1]), "id": reply_to}
-        return {"type": "reply", "id": reply_to, "data": reply}
+        return message
 
 
 def _error(code: str, message: str) -> dict[str, Any]:

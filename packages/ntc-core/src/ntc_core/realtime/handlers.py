@@ -19,8 +19,10 @@ class SocketHandler:
 
     Whatever a subclass does: the socket was opened with a one-use ticket from an origin that
     is allowed, it is closed when the session ends, it has its heartbeat and its limits, and a
-    client that was away gets the events it missed. The methods run in a thread and may use
-    the ORM; a slow one delays this socket only.
+    client that was away gets the events it missed. The methods run in threads and may use the
+    ORM. A slow `receive` delays this socket's messages, and those of others if four are slow;
+    `authorize` and `stream` are quick: the handshakes of a process share four threads with its
+    look at the database.
 
     Attributes:
         user, session: whose it is.

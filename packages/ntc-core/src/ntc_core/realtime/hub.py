@@ -23,28 +23,41 @@ from ntc_core.realtime.selectors import Watched, watch
 if TYPE_CHECKING:
     from ntc_core.realtime.connection import Socket
 
-__all__ = ["Hub", "get_hub", "in_database_thread"]
+__all__ = ["Hub", "get_hub", "in_database_thread", "in_handler_thread"]
 
 log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Threads, each with a connection of its own, that ask the database for all sockets.
+#: Threads, each with a database connection of its own, that ask for all sockets.
 _DATABASE_THREADS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="realtime-db")
+#: Those that act upon messages: slow ones delay each other, but no handshake and no event.
+_HANDLER_THREADS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="realtime-handler")
 LAYER_SECONDS = 2
 
 
 def in_database_thread(function: Callable[P, T]) -> Callable[P, Awaitable[T]]:
     """Return the function for a coroutine: it runs in a thread that may use the ORM."""
+    return _in_thread_of(_DATABASE_THREADS, function)
+
+
+def in_handler_thread(function: Callable[P, T]) -> Callable[P, Awaitable[T]]:
+    """Return the same for an app's handler, which may take its time."""
+    return _in_thread_of(_HANDLER_THREADS, function)
+
+
+def _in_thread_of(
+    threads: ThreadPoolExecutor, function: Callable[P, T]
+) -> Callable[P, Awaitable[T]]:
     call: Callable[P, Awaitable[T]] = DatabaseSyncToAsync(
-        function, thread_sensitive=False, executor=_DATABASE_THREADS
+        function, thread_sensitive=False, executor=threads
     )
     return call
 
 
 class Hub:
-    """Belongs to one event loop; everything but `watch` runs there."""
+    """Belongs to one event loop, from the first socket to its end; only `watch` runs elsewhere."""
 
     def __init__(self) -> None:
         self.sockets: set[Socket] = set()
@@ -69,20 +82,17 @@ class Hub:
             }
         await self._subscribe()
 
-    async def leave(self, socket: Socket) -> None:
-        """Forget the socket; who leaves last ends the tasks."""
+    def leave(self, socket: Socket) -> None:
+        """Forget the socket.
+
+        The layer hears of it at the next look: thousands may leave at once, and a hint for
+        nobody is dropped.
+        """
         self.sockets.discard(socket)
         for topic in socket.topics:
             self._by_topic[topic].discard(socket)
             if not self._by_topic[topic]:
                 del self._by_topic[topic]
-        if self.sockets:
-            await self._subscribe()
-            return
-        for task in self._tasks:
-            task.cancel()
-        self._tasks = set()
-        self._unlisten()
 
     # Hints.
 
@@ -142,6 +152,8 @@ class Hub:
         """Ask the database what is true, and tell every socket to which that is news."""
         await self._subscribe()
         sockets = tuple(self.sockets)
+        if not sockets:
+            return
         answer: Watched = await in_database_thread(watch)(
             sessions={socket.session_uid for socket in sockets},
             connections={socket.pk for socket in sockets},

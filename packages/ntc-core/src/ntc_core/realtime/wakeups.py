@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,10 @@ log = logging.getLogger(__name__)
 
 #: As long as a caller waits for a layer that does not answer.
 SEND_SECONDS = 2
+#: After that nobody else waits for a while: a transaction may tell a thousand people.
+PAUSE_SECONDS = 5
+#: When the layer is tried again, by the clock of `time.monotonic()`.
+_paused_until = [0.0]
 
 #: The loop that serves this process's sockets. The channel layer in memory only works from there.
 _serving: list[asyncio.AbstractEventLoop] = []
@@ -71,6 +76,8 @@ def close_connections(pks: Iterable[int]) -> None:
 
 
 def _send(hints: list[tuple[str, dict[str, Any]]]) -> None:
+    if time.monotonic() < _paused_until[0]:
+        return
     try:
         from channels.layers import get_channel_layer  # noqa: PLC0415 - an extra
     except ImportError:
@@ -88,9 +95,13 @@ async def _send_all(hints: list[tuple[str, dict[str, Any]]]) -> None:
     from channels.layers import get_channel_layer  # noqa: PLC0415 - an extra
 
     layer = get_channel_layer()
+    began = time.monotonic()
     try:
         async with asyncio.timeout(SEND_SECONDS):
             for topic, hint in hints:
                 await layer.group_send(topic, {**hint, "topic": topic})
     except Exception:  # every layer has exceptions of its own
         log.warning("realtime.not_woken", exc_info=True, extra={"hints": len(hints)})
+        # It hangs. One that refuses at once, such as a Redis that restarts, costs nothing.
+        if time.monotonic() - began > SEND_SECONDS / 2:
+            _paused_until[0] = time.monotonic() + PAUSE_SECONDS

@@ -7,12 +7,14 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 from drf_spectacular.openapi import AutoSchema as SpectacularAutoSchema
-from drf_spectacular.utils import Direction, extend_schema
+from drf_spectacular.utils import Direction, OpenApiParameter, extend_schema
 from rest_framework.pagination import BasePagination, CursorPagination
 from rest_framework.permissions import SAFE_METHODS, AllowAny, IsAuthenticated
 
 from ntc_core.envelope import message_for_status
+from ntc_core.fields import TextField
 from ntc_core.renderers import EnvelopeJSONRenderer
+from ntc_core.schema import strict  # noqa: F401 - drf-spectacular finds what is imported
 from ntc_core.schema.components import Schema, error_ref, success_ref
 
 __all__ = ["AutoSchema", "documented_errors"]
@@ -37,6 +39,22 @@ _HEADERS_OF_STATUS: dict[int, dict[str, Schema]] = {
         }
     },
 }
+_REPLAYED_HEADER: Schema = {
+    "schema": {"type": "string", "enum": ["true"]},
+    "description": "This is the answer to an earlier call with the same Idempotency-Key.",
+}
+
+
+def _idempotency_key(*, required: bool) -> OpenApiParameter:
+    return OpenApiParameter(
+        "Idempotency-Key",
+        {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x21-\x7e]+$"},
+        OpenApiParameter.HEADER,
+        required=required,
+        description="A value of your own for this call, such as a UUID. Send the same one again "
+        "after a lost answer: you get the same answer, and nothing happens twice.",
+    )
+
 
 ViewT = TypeVar("ViewT", bound=Callable[..., Any])
 
@@ -66,10 +84,35 @@ class AutoSchema(SpectacularAutoSchema):
             operation.pop(_ERRORS_EXTENSION, None)
         return operation
 
+    def get_override_parameters(self) -> list[Any]:
+        """Return the view's own parameters, and the key of a call that is safe to repeat."""
+        parameters: list[Any] = super().get_override_parameters()
+        if self._is_idempotent():
+            parameters = [*parameters, _idempotency_key(required=self._requires_key())]
+        return parameters
+
     def get_paginated_name(self, serializer_name: str) -> str:
         """Name the pages of a cursor apart: their `count` is null."""
         name: str = super().get_paginated_name(serializer_name)
         return f"Cursor{name}" if isinstance(self._paginator(), CursorPagination) else name
+
+    def _map_basic_serializer(self, serializer: Any, direction: Direction) -> Schema:
+        """Say of strict input that it has no other fields, and what these are together."""
+        schema: Schema = super()._map_basic_serializer(serializer, direction)  # type: ignore[no-untyped-call]  # half-typed library
+        together = getattr(serializer, "json_schema", None)
+        if direction == "request" and together is not None:
+            schema = {**schema, "additionalProperties": False, **together}
+        return schema
+
+    def _insert_field_validators(self, field: Any, schema: Schema) -> None:
+        """Let a `TextField` have the last word on what it takes, blank or not."""
+        super()._insert_field_validators(field, schema)  # type: ignore[no-untyped-call]  # half-typed library
+        if not isinstance(field, TextField):
+            return
+        said, *_ = schema.pop("oneOf", [{}])
+        schema.update(said)
+        if "pattern" in schema or "format" in schema:  # a request
+            schema.update(field.json_schema())
 
     def _get_response_bodies(self, direction: Direction = "response") -> Schema:
         bodies: Schema = super()._get_response_bodies(direction)
@@ -81,6 +124,8 @@ class AutoSchema(SpectacularAutoSchema):
                     bodies[str(status)] = self._error_response(status, description="")
         for code, body in bodies.items():
             headers = {"X-Request-ID": _REQUEST_ID_HEADER}
+            if self._is_idempotent() and code.startswith("2"):
+                headers["Idempotent-Replayed"] = _REPLAYED_HEADER
             if code.isdecimal():
                 headers |= _HEADERS_OF_STATUS.get(int(code), {})
             body["headers"] = {**headers, **body.get("headers", {})}
@@ -137,6 +182,13 @@ class AutoSchema(SpectacularAutoSchema):
         paginator: BasePagination | None = self._get_paginator()  # type: ignore[no-untyped-call]  # half-typed library
         return paginator
 
+    def _is_idempotent(self) -> bool:
+        """Tell whether `ntc_core.idempotency` looks after this operation."""
+        return self.method == "POST" and getattr(self.view, "is_idempotent", False)
+
+    def _requires_key(self) -> bool:
+        return bool(getattr(self.view, "idempotency_key_required", False))
+
     def _renders_envelope(self) -> bool:
         return any(
             isinstance(renderer, EnvelopeJSONRenderer) for renderer in self.view.get_renderers()
@@ -168,6 +220,8 @@ class AutoSchema(SpectacularAutoSchema):
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             }
+        if self._is_idempotent():
+            statuses |= {HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}
         if self.view.get_throttles():
             statuses.add(HTTPStatus.TOO_MANY_REQUESTS)
         statuses.update(self.get_extensions().get(_ERRORS_EXTENSION, ()))

@@ -6,7 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from ntc_core.fields import TextField
+from ntc_core.fields import StrictIntegerField, TextField
+from ntc_core.serializers import StrictSerializer
 from ntc_core.storage.conf import DEFAULT_PURPOSE
 from ntc_core.storage.models import Upload
 from ntc_core.storage.selectors import make_read_link
@@ -14,21 +15,12 @@ from ntc_core.storage.selectors import make_read_link
 __all__ = ["NewUploadOutput", "UploadInput", "UploadOutput"]
 
 
-class SizeField(serializers.IntegerField):
-    """A number of bytes. DRF's own field also takes texts and `1.0`."""
-
-    def to_internal_value(self, data: Any) -> int:
-        if not isinstance(data, int) or isinstance(data, bool):
-            self.fail("invalid")
-        return int(super().to_internal_value(data))
-
-
-class UploadInput(serializers.Serializer[Any]):
+class UploadInput(StrictSerializer):
     """A file that a client wants to send. Name, type and size are claims, and are checked."""
 
     filename = TextField(max_length=255, help_text="What it is saved as; a folder is left out.")
     content_type = TextField(max_length=100)
-    size = SizeField(min_value=1, max_value=2**53 - 1, help_text="Bytes, exactly.")
+    size = StrictIntegerField(min_value=1, max_value=2**53 - 1, help_text="Bytes, exactly.")
     purpose = TextField(
         max_length=40,
         required=False,

@@ -35,6 +35,8 @@ _THROTTLED = frozenset(
     {"KMSThrottling", "RequestLimitExceeded", "Throttled", "ThrottledException", "Throttling"}
     | {"ThrottlingException", "TooManyRequestsException", "LimitExceededException"}
 )
+#: The key is right; the operation is not among those it may call.
+_NO_RIGHT = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError"})
 #: A key that somebody will correct, or a clock: no message is lost until then.
 _CREDENTIALS = frozenset(
     {"AccessDenied", "AccessDeniedException", "AuthFailure", "AuthorizationError"}
@@ -152,6 +154,17 @@ class AwsService:
         if not message_id:
             return SendOutcome.unknown("AWS answered without the id of the message.")
         return SendOutcome.accepted(provider_ref=str(message_id))
+
+    def prove_access(self, operation: str) -> None:
+        """Call an operation that only reads. Raises as `call()`, unless only the right is missing.
+
+        A key that may send and nothing else is the better key, and AWS has known it by then.
+        """
+        try:
+            self.call(operation)
+        except AwsRefused as error:
+            if error.code not in _NO_RIGHT:
+                raise
 
     def call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
         """Make one request and return the answer.

@@ -91,6 +91,17 @@ class Provider:
         """Ask what the account still has."""
         self._cannot("tell its balance")
 
+    def prove_access(self) -> None:
+        """Ask something that changes nothing, to see that the company is there and knows us.
+
+        Raises:
+            NotImplementedError: there is nothing of that kind to ask.
+            Exception: whatever the question raises: it is not, or does not.
+        """
+        if not self.capabilities.can_tell_balance:
+            self._cannot("be asked something harmless")
+        self.balance()
+
     def _cannot(self, what: str) -> Never:
         raise NotImplementedError(
             f"{self.name or type(self).__name__} cannot {what}; its capabilities say so."

@@ -22,7 +22,7 @@ from email.utils import parseaddr
 from http import HTTPStatus
 from threading import Lock
 from typing import Any, ClassVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from ntc_core.http import HttpFailure, NoAnswer, NotSent
 from ntc_core.webhooks.types import VerifiedWebhook, WebhookRequest
@@ -110,15 +110,9 @@ class AzureEmailProvider(EmailProvider, AgreesToDeliveries):
     def query(self, *, provider_ref: str, provider_uid: UUID, address: str) -> Receipt | None:
         """Ask for the operation; our id is its id, so it is found without the answer too."""
         from azure.core.exceptions import HttpResponseError  # noqa: PLC0415 - an extra
-        from azure.core.rest import HttpRequest  # noqa: PLC0415 - an extra
 
-        question = HttpRequest(
-            "GET",
-            f"/emails/operations/{provider_uid}",
-            params={"api-version": self._api_version},
-        )
         try:
-            response = self._get_client().send_request(question)
+            response = self._ask_operation(provider_uid)
             if response.status_code != HTTPStatus.OK:
                 return None
             answer = response.json()
@@ -135,6 +129,20 @@ class AzureEmailProvider(EmailProvider, AgreesToDeliveries):
             address=address,
             reason=_failure(answer) if failed else "",
         )
+
+    def prove_access(self) -> None:
+        """Ask for an operation that nobody began."""
+        status = self._ask_operation(uuid4()).status_code
+        if status not in {HTTPStatus.OK, HTTPStatus.NOT_FOUND}:
+            raise NoAnswer(f"Azure: HTTP {status} to the question for an operation.")
+
+    def _ask_operation(self, uid: UUID) -> Any:
+        from azure.core.rest import HttpRequest  # noqa: PLC0415 - an extra
+
+        question = HttpRequest(
+            "GET", f"/emails/operations/{uid}", params={"api-version": self._api_version}
+        )
+        return self._get_client().send_request(question)
 
     def open_webhook(self, request: WebhookRequest, /) -> VerifiedWebhook:
         """Check the secret in the path; answer Event Grid's handshake."""

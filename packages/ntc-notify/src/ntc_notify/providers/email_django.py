@@ -99,6 +99,12 @@ class DjangoEmailProvider(EmailProvider):
         threading.Thread(target=call.run, name="ntc-email", daemon=True).start()
         return call.wait(deadline - time.monotonic())
 
+    def prove_access(self) -> None:
+        """Open the backend's connection and close it; what needs none has nothing to open."""
+        connection = get_connection(self._backend, fail_silently=False, **self._options)
+        connection.open()
+        connection.close()
+
     def _send_one(self, email: EmailMultiAlternatives) -> SendOutcome:
         connection = get_connection(self._backend, fail_silently=False, **self._options)
         sent = connection.send_messages([email])

@@ -140,6 +140,10 @@ class SesProvider(EmailProvider, ConfirmsSubscriptions):
             return replace(outcome, elsewhere=True)
         return outcome
 
+    def prove_access(self) -> None:
+        """Ask for the account."""
+        self._service.prove_access("get_account")
+
     def find_calls_per_second(self) -> float | None:
         """Return the account's `MaxSendRate`, asked for once an hour.
 

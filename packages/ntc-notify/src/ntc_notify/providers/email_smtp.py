@@ -100,6 +100,11 @@ class SmtpProvider(EmailProvider):
         with connection:
             return _deliver(connection, sender=sender, to=to, payload=payload)
 
+    def prove_access(self) -> None:
+        """Connect, encrypt and sign in as for a message, and say goodbye."""
+        with self._connect():
+            pass
+
     def _connect(self) -> _Connection:
         """Return a connection that is encrypted and signed in as configured."""
         connection = _Connection(

@@ -26,6 +26,8 @@ _OURS = frozenset(
 _HEADER_NAME = re.compile(r"[!-9;-~]+")  # RFC 5322, 3.6.8
 _ADDRESS_HEADERS = frozenset({"from", "to", "reply-to"})
 _LONGEST_LINE = 78  # RFC 5322, 2.1.1
+#: A line that ends anywhere but before a fold or at the header's own end.
+_BROKEN_LINE = re.compile(rb"\r\n(?![ \t]|\Z)|\r(?!\n)|(?<!\r)\n")
 
 
 def build_email(message: OutgoingEmail) -> EmailMessage:
@@ -90,13 +92,25 @@ def _domain(address: str) -> str:
 
 
 class _Policy(EmailPolicy):
-    """Folds as the standard library does, except that it never encodes a long ASCII word.
+    """Folds as the standard library does, except that one header stays one header.
 
-    The library turns a word that fits into no line, such as the address in List-Unsubscribe
-    or a long Message-ID, into `=?utf-8?q?…?=`, and nobody reads it back there.
+    The library reads `=?utf-8?q?a=0d=0aBcc:_b?=` in what it is given, and writes down two
+    lines; only its newest versions refuse that (CVE-2024-6923).
     """
 
     def fold_binary(self, name: str, value: Any) -> bytes:
+        folded = self._fold_readably(name, value)
+        if _BROKEN_LINE.search(folded):
+            raise ValueError(f"The header {name} would be more than one.")
+        return folded
+
+    def _fold_readably(self, name: str, value: Any) -> bytes:
+        """Fold, but never encode a long ASCII word.
+
+        The library turns a word that fits into no line, such as the address in
+        List-Unsubscribe or a long Message-ID, into `=?utf-8?q?…?=`, and nobody reads it back
+        there.
+        """
         text = str(value)
         words = text.split(" ")
         has_long_word = any(len(word) >= _LONGEST_LINE - 1 for word in words)

@@ -100,6 +100,10 @@ class SnsProvider(SmsProvider):
             MessageAttributes=self._attributes,
         )
 
+    def prove_access(self) -> None:
+        """Ask for the account's settings of SMS."""
+        self._service.prove_access("get_sms_attributes")
+
 
 def _text(value: str, *, kind: str = "String") -> dict[str, Any]:
     return {"DataType": kind, "StringValue": value}

@@ -15,6 +15,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
+from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
 from ntc_core.errors import NtcError
 from ntc_core.failpoints import failpoint
@@ -41,6 +42,7 @@ LONGEST_BATCH = 100
 
 #: Why somebody is not sent anything; what is in a context is told by its own sentence.
 ALREADY, REPEATED = "already in this batch", "twice in this call"
+GONE = "The user is gone."
 UNFIT_KEY = (
     f"The key has a NUL, or more than {LONGEST_DEDUPE_KEY} characters with the batch's name."
 )
@@ -157,20 +159,40 @@ def _store(
 ) -> list[Message]:
     """Write the rows and jobs of a step in one transaction; return the messages."""
     while True:
-        known = set(
-            Notification.objects.filter(kind=kind.name, dedupe_key__in=requests).values_list(
-                "dedupe_key", flat=True
-            )
-        )
+        known = _list_known(kind, requests)
         new = [request for key, request in requests.items() if key not in known]
         try:
             with transaction.atomic():
                 messages = _insert(new, batch)
         except IntegrityError:
-            continue  # the same bulk runs elsewhere and was faster: look again
+            # The same bulk runs elsewhere and was faster, or somebody has been deleted.
+            gone = _list_gone(requests)
+            if not gone and _list_known(kind, requests) == known:
+                raise
+            for key in gone:
+                del requests[key]
+                skip(key.removeprefix(f"{batch}:"), GONE)
+            continue
         for key in known:
             skip(key.removeprefix(f"{batch}:"), ALREADY)
         return messages
+
+
+def _list_known(kind: Kind, requests: Mapping[str, Request]) -> set[str]:
+    known = Notification.objects.filter(kind=kind.name, dedupe_key__in=requests)
+    return set(known.values_list("dedupe_key", flat=True))
+
+
+def _list_gone(requests: Mapping[str, Request]) -> list[str]:
+    """Return the keys of those whose user was deleted after they were read."""
+    users = {
+        key: request.recipient.user.pk
+        for key, request in requests.items()
+        if request.recipient.user is not None
+    }
+    found = get_user_model().objects.filter(pk__in=set(users.values()))
+    there = set(found.values_list("pk", flat=True))
+    return [key for key, user in users.items() if user not in there]
 
 
 def _insert(requests: list[Request], batch: str) -> list[Message]:

@@ -243,7 +243,12 @@ def _require_facts(kind: Kind, context: Mapping[str, Any]) -> dict[str, Any]:
     if problems:
         raise InvalidContext(f"Context of {kind.name!r}: {'; '.join(problems)}.")
     try:
-        text = json.dumps(dict(context), allow_nan=False)
+        text = json.dumps(dict(context), allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidContext(
+            f"Context of {kind.name!r}: a text contains half a character (a lone surrogate)."
+        ) from None
     except (TypeError, ValueError) as error:
         raise InvalidContext(
             f"Context of {kind.name!r}: values must be JSON (text, numbers, lists): {error}"

@@ -11,9 +11,10 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from ntc_notify.conf import Kind, get_kind
+from ntc_notify.errors import InvalidRecipient
 from ntc_notify.models import Message, Preference, Suppression, hash_address, list_hashes
 from ntc_notify.recipients import read_addresses
-from ntc_notify.types import Channel, Choice, SuppressionReason, to_ascii_email
+from ntc_notify.types import Channel, Choice, Recipient, SuppressionReason
 from ntc_notify.unsubscribe import Unsubscription
 
 __all__ = [
@@ -75,14 +76,14 @@ def suppress_address(
     """Write nothing to this address any more; the same again changes nothing.
 
     Args:
+        address: as a `Recipient` has it, so a phone number with its plus.
         source: a provider's name, "link", "inbox" or "staff".
         kind: nothing of this kind only.
 
     Raises:
-        InvalidRecipient: the email address is in a shape that cannot work.
+        InvalidRecipient: no message goes to an address of that shape, so this would end nothing.
     """
-    if channel is Channel.EMAIL:
-        address = to_ascii_email(address)
+    address = _require_address(channel, address.strip())
     return _suppress(
         channel=channel,
         address_hash=hash_address(channel, address),
@@ -143,14 +144,25 @@ def set_preferences(*, user: Any, wanted: Iterable[Mapping[str, Any]]) -> None:
     Raises:
         UnknownKind: as `set_preference()`; nothing is written.
     """
+    # In one order, so that two calls at once wait for each other instead of both for ever.
+    in_order = sorted(wanted, key=lambda each: (each["kind"], each["channel"]))
     with transaction.atomic():
-        for each in wanted:
+        for each in in_order:
             set_preference(
                 user=user,
                 kind=each["kind"],
                 channel=Channel(each["channel"]),
                 is_on=each["is_on"],
             )
+
+
+def _require_address(channel: Channel, address: str) -> str:
+    is_email = channel is Channel.EMAIL
+    person = Recipient(email=address) if is_email else Recipient(phone_e164=address)
+    found = person.find_address(channel)
+    if found is None:
+        raise InvalidRecipient(f"There is no address for {channel}.", attr="address")
+    return found
 
 
 def _take_back(user: Any, *, kind: str, channel: Channel) -> None:

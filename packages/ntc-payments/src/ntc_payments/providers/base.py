@@ -145,6 +145,17 @@ class PaymentProvider(ABC):
         """Ask what became of a payout. As `query()`, with `Subject.PAYOUT`."""
         self._cannot("pay out")
 
+    def prove_access(self) -> None:
+        """Ask something that changes nothing, to see that the company is there and knows us.
+
+        Raises:
+            NotImplementedError: there is nothing of that kind to ask.
+            NotSent, NoAnswer, AnswerUnreadable: it is not, or does not.
+        """
+        if not self.capabilities.has_balance:
+            self._cannot("be asked something harmless")
+        self.list_balances()
+
     # The company's books.
 
     def list_balances(self) -> list[Money]:

@@ -504,6 +504,11 @@ class PolarProvider(PaymentProvider):
             "allow_discount_codes": False,
         }
 
+    def prove_access(self) -> None:
+        """Ask for one order; an account without any answers with an empty list."""
+        if self._fetch("/v1/orders/", {"limit": 1}) is None:
+            raise AnswerUnreadable("Polar: it has no list of orders.")
+
     def _list(self, path: str, filters: Mapping[str, str]) -> list[dict[str, Any]]:
         """Return the items of all pages.
 

@@ -176,6 +176,12 @@ class SimulatorProvider(PaymentProvider):
         if answer.status not in {HTTPStatus.OK, HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND}:
             raise NoAnswer(f"Simulator: HTTP {answer.status} is not a documented answer.")
 
+    def prove_access(self) -> None:
+        """Ask for a collection that is not there."""
+        answer = self._client.request("GET", "/v1/collections/doctor")
+        if answer.status not in {HTTPStatus.OK, HTTPStatus.NOT_FOUND}:
+            raise NoAnswer(f"Simulator: HTTP {answer.status} to the question for a collection.")
+
 
 def _whole_shillings(money: Money) -> int:
     return int(money.to_major().removesuffix(".00"))

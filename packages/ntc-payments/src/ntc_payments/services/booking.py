@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import F, Sum
+from django.db.models import F, Sum, Value
 from django.db.models.functions import Coalesce, Greatest
 from ntc_core.money import Money
 
@@ -18,6 +18,7 @@ from ntc_payments.models import (
     LedgerTransaction,
     Payment,
     PaymentAttempt,
+    SecondCharge,
 )
 from ntc_payments.services.breaks import open_break
 from ntc_payments.services.ledger import (
@@ -32,6 +33,7 @@ from ntc_payments.transitions import PAID_ATTEMPTS
 from ntc_payments.types import AttemptStatus, Observation, Source
 
 __all__ = [
+    "PART_REVERSAL",
     "Case",
     "account_of",
     "book_fee",
@@ -41,9 +43,18 @@ __all__ = [
     "change_captured",
     "is_booked",
     "open_case_break",
+    "part_suffixes",
+    "recount_captured",
+    "reversed_key",
     "sum_booked",
     "told_fee",
 ]
+
+
+#: A part of what had paid went back.
+PART_REVERSAL = "part_reversal"
+#: The bookings of an attempt's money that refunds may take.
+_COUNTED = ("capture", "late_capture", "duplicate_capture", "reversal", PART_REVERSAL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +180,42 @@ def sum_booked(attempt: PaymentAttempt, kind: str, *, suffixes: Sequence[str]) -
     )
     minor = entries.aggregate(sum=Sum("amount_minor", default=0))["sum"]
     return Money(minor, attempt.currency)
+
+
+def recount_captured(attempt: PaymentAttempt) -> None:
+    """Let what refunds may take be what the books have, once a claim on it is free again.
+
+    While the company takes money back itself, it is counted no lower than that claim.
+    """
+    seconds = SecondCharge.objects.filter(attempt=attempt).values_list("provider_ref", flat=True)
+    suffixes = [*seconds, *part_suffixes(attempt)]
+    entries = LedgerEntry.objects.filter(
+        transaction__source_type="paymentattempt",
+        # Each one by its name: a prefix would read all that this company has ever taken.
+        transaction__source_id__in=[
+            str(attempt.pk),
+            *(f"{attempt.pk}:{each}" for each in suffixes),
+        ],
+        transaction__kind__in=_COUNTED,
+        account=provider_account(attempt.provider),
+        currency=attempt.currency,
+    )
+    held = entries.aggregate(sum=Sum("amount_minor", default=0))["sum"]
+    PaymentAttempt.objects.filter(pk=attempt.pk).update(
+        captured_minor=Greatest(Value(held), F("refund_reserved_minor"))
+    )
+
+
+def part_suffixes(attempt: PaymentAttempt) -> list[str]:
+    """Return what tells apart the parts that have gone back, which have a break each."""
+    prefix = reversed_key(attempt, "")
+    told = Break.objects.filter(attempt=attempt, dedupe_key__startswith=prefix)
+    return [key.removeprefix(prefix) for key in told.values_list("dedupe_key", flat=True)]
+
+
+def reversed_key(attempt: PaymentAttempt, suffix: str) -> str:
+    """Return the name of the break about money that the company took back."""
+    return f"reversed:attempt:{attempt.pk}:{suffix}"
 
 
 def change_captured(attempt: PaymentAttempt, *, by: Money) -> None:

@@ -9,7 +9,7 @@ from django.db.models import F, Sum
 from ntc_core.money import Money
 
 from ntc_payments.models import Break, LedgerEntry, LedgerTransaction, PaymentAttempt, Refund
-from ntc_payments.services.booking import account_of
+from ntc_payments.services.booking import account_of, recount_captured
 from ntc_payments.services.breaks import resolve_breaks
 from ntc_payments.services.ledger import CUSTOMER_CREDIT, SALES, SUSPENSE, book, provider_account
 from ntc_payments.services.money_out import Move
@@ -60,6 +60,7 @@ def take_back(move: Move[Refund]) -> None:
         refunded_minor=F("refunded_minor") - refund.amount_minor,
         refund_reserved_minor=F("refund_reserved_minor") - refund.amount_minor,
     )
+    recount_captured(refund.attempt)
 
 
 def release(refund: Refund) -> None:
@@ -67,6 +68,7 @@ def release(refund: Refund) -> None:
     PaymentAttempt.objects.filter(pk=refund.attempt_id).update(
         refund_reserved_minor=F("refund_reserved_minor") - refund.amount_minor
     )
+    recount_captured(refund.attempt)
 
 
 def _taken_from(refund: Refund) -> list[tuple[str, int]]:

@@ -39,6 +39,7 @@ from ntc_payments.types import (
     AttemptStatus,
     Claim,
     Observation,
+    PaymentMethod,
     PayoutMethod,
     RefundRequest,
     Source,
@@ -346,8 +347,9 @@ def _choose_route(attempt: PaymentAttempt, money: Money, *, route: str | None) -
 
 
 def _payout_refusal(provider: PaymentProvider, attempt: PaymentAttempt, money: Money) -> str | None:
-    if not attempt.phone_e164:
-        return "The number that paid is not known."
+    # Beside a page or a number that anybody can pay on, a phone is only what the payer said.
+    if attempt.method != PaymentMethod.MOBILE_PUSH or not attempt.phone_e164:
+        return "The number that paid is not known; only a prompt goes to one."
     refusal = provider.capabilities.payout_refusal(method=PayoutMethod.MOBILE_WALLET, money=money)
     return f"{provider.title} {refusal[1]}" if refusal else None
 

@@ -17,6 +17,7 @@ from ntc_core.money import Money
 from ntc_payments.conf import payments_settings
 from ntc_payments.models import Break, Payment, PaymentAttempt, SecondCharge
 from ntc_payments.services.booking import (
+    PART_REVERSAL,
     Case,
     account_of,
     book_fee,
@@ -26,6 +27,8 @@ from ntc_payments.services.booking import (
     change_captured,
     is_booked,
     open_case_break,
+    part_suffixes,
+    reversed_key,
     sum_booked,
 )
 from ntc_payments.services.breaks import close_break, resolve_breaks
@@ -53,9 +56,6 @@ __all__ = [
 ]
 
 log = logging.getLogger("ntc_payments")
-
-#: A part of what had paid went back.
-PART_REVERSAL = "part_reversal"
 
 
 def settle(case: Case) -> None:
@@ -284,10 +284,7 @@ def reverse(case: Case) -> None:
 
 def _parts_gone(attempt: PaymentAttempt) -> Money:
     """Return what has gone back of the attempt in parts, never more than it took in."""
-    prefix = _reversed_key(attempt, "")
-    told = Break.objects.filter(attempt=attempt, dedupe_key__startswith=prefix)
-    suffixes = [key.removeprefix(prefix) for key in told.values_list("dedupe_key", flat=True)]
-    gone = sum_booked(attempt, PART_REVERSAL, suffixes=suffixes)
+    gone = sum_booked(attempt, PART_REVERSAL, suffixes=part_suffixes(attempt))
     return min(gone, attempt.money)
 
 
@@ -309,7 +306,7 @@ def _open_reversed(case: Case, *, suffix: str, money: Money) -> None:
     open_case_break(
         case,
         kind=Break.Kind.REVERSED,
-        dedupe_key=_reversed_key(case.attempt, suffix),
+        dedupe_key=reversed_key(case.attempt, suffix),
         detail=f"The company took {money} back.{refunds}",
         money=money,
     )
@@ -319,10 +316,6 @@ def _policy(value: str | Mapping[str, str], *, purpose: str, default: str) -> st
     if isinstance(value, str):
         return value
     return value.get(purpose.partition(":")[0], default)
-
-
-def _reversed_key(attempt: PaymentAttempt, suffix: str) -> str:
-    return f"reversed:attempt:{attempt.pk}:{suffix}"
 
 
 def _late_key(attempt: PaymentAttempt) -> str:

@@ -58,8 +58,10 @@ def test_a_withdrawn_plan_is_neither_listed_nor_sold(signed_in_client, user, pla
 
 
 def test_subscribing_starts_a_payment_of_the_plans_price(signed_in_client, user, plan):
-    """Whatever amount a client sends along, the server decides."""
-    choice = {"plan": str(plan.uid), "method": "mobile_push", "amount": "1.00"}
+    """The server decides, and says so to a client that thinks it could."""
+    choice = {"plan": str(plan.uid), "method": "mobile_push"}
+    bold = signed_in_client.post(SUBSCRIBE, {**choice, "amount": "1.00"})
+    assert_error(bold, 400, code="unknown_field", attr="amount")
 
     data = assert_success(signed_in_client.post(SUBSCRIBE, choice), 201)
 

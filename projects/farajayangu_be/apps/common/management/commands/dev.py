@@ -79,6 +79,7 @@ class Command(RunserverCommand):
             port=settings.PORT,
             log_config=None,
             access_log=False,
+            log_level="warning",
             # Who calls is decided by `ntc_core.client`.
             proxy_headers=False,
             timeout_graceful_shutdown=1,

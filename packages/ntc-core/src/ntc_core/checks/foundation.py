@@ -1,16 +1,8 @@
-"""System checks: mistakes in the settings that would otherwise show up in production.
-
-E001  a middleware of ntc_core is missing        E002  they are not the first, in order
-E003  another exception handler                  E004  another default renderer
-E005  no permission by default                   E006  NTC_TRUSTED_PROXY_COUNT is no count
-E007  another CSRF failure view                  E008  NTC_API_PREFIXES is not as expected
-E009  NTC_METRICS_SINK cannot be built
-W001  ALLOWED_HOSTS lets everybody in  (--deploy)
-W002  a parser besides JSON by default (--deploy)
-"""
+"""What every answer needs: middleware, handler, renderer, a closed default."""
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
 from django.conf import settings
@@ -32,6 +24,7 @@ _PARSER = "ntc_core.parsers.StrictJSONParser"
 _CSRF_VIEW = "ntc_core.exceptions.csrf_failure"
 _OPEN_PERMISSION = "rest_framework.permissions.AllowAny"
 _MOST_PROXIES = 10
+_SHORTEST_TOKEN = 20
 _SINK_METHODS = ("count", "observe", "gauge")
 
 
@@ -44,6 +37,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:
         *_check_core_settings(),
         *_check_csrf_view(),
         *_check_metrics_sink(),
+        *_check_metrics_page(),
     ]
 
 
@@ -167,6 +161,34 @@ def _check_metrics_sink() -> list[CheckMessage]:
             id="ntc_core.E009",
         )
     ]
+
+
+def _check_metrics_page() -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    token = core_settings.METRICS_TOKEN
+    if token and len(token) < _SHORTEST_TOKEN:
+        found.append(
+            Error(
+                f"NTC_METRICS_TOKEN has fewer than {_SHORTEST_TOKEN} characters.",
+                hint="Make one with: openssl rand -hex 32",
+                id="ntc_core.E015",
+            )
+        )
+    networks = core_settings.METRICS_NETWORKS
+    for network in [networks] if isinstance(networks, str) else networks:
+        try:
+            is_everybodys = ipaddress.ip_network(network).prefixlen == 0
+        except ValueError:
+            is_everybodys = None
+        if is_everybodys is not False or isinstance(networks, str):
+            found.append(
+                Error(
+                    f"NTC_METRICS_NETWORKS has {network!r}; expected a list of networks of yours.",
+                    hint='Write ["10.0.0.0/8"].',
+                    id="ntc_core.E015",
+                )
+            )
+    return found
 
 
 def _expected(key: str, value: object, check_id: str) -> CheckMessage:

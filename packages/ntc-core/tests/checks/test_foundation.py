@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from django.core.checks import run_checks
-from django.test import override_settings
 from ntc_core.conf import rest_framework_defaults
+
+from .finding import ids
 
 MIDDLEWARE = [
     "ntc_core.middleware.RequestIdMiddleware",
@@ -13,12 +13,8 @@ MIDDLEWARE = [
     "ntc_core.middleware.EnvelopeErrorsMiddleware",
 ]
 SECURITY = "django.middleware.security.SecurityMiddleware"
-
-
-def ids(*, deploy=False, **settings):
-    with override_settings(**settings):
-        found = run_checks(include_deployment_checks=deploy)
-    return sorted(message.id for message in found if message.id.startswith("ntc_core."))
+HANDLER = "rest_framework.views.exception_handler"
+RENDERER = "rest_framework.renderers.JSONRenderer"
 
 
 def rest_framework(**changes):
@@ -35,8 +31,11 @@ def test_the_test_project_is_clean():
         ({"MIDDLEWARE": MIDDLEWARE[:1]}, ["ntc_core.E001", "ntc_core.E001"]),
         ({"MIDDLEWARE": [SECURITY, *MIDDLEWARE]}, ["ntc_core.E002"]),
         ({"MIDDLEWARE": [*reversed(MIDDLEWARE), SECURITY]}, ["ntc_core.E002"]),
-        ({"REST_FRAMEWORK": rest_framework(EXCEPTION_HANDLER="x")}, ["ntc_core.E003"]),
-        ({"REST_FRAMEWORK": rest_framework(DEFAULT_RENDERER_CLASSES=["x"])}, ["ntc_core.E004"]),
+        ({"REST_FRAMEWORK": rest_framework(EXCEPTION_HANDLER=HANDLER)}, ["ntc_core.E003"]),
+        (
+            {"REST_FRAMEWORK": rest_framework(DEFAULT_RENDERER_CLASSES=[RENDERER])},
+            ["ntc_core.E004"],
+        ),
         ({"REST_FRAMEWORK": rest_framework(DEFAULT_PERMISSION_CLASSES=[])}, ["ntc_core.E005"]),
         (
             {
@@ -60,7 +59,12 @@ def test_each_mistake_has_its_id(settings, expected):
 
 
 def test_without_rest_framework_settings_everything_of_it_is_named():
-    assert ids(REST_FRAMEWORK={}) == ["ntc_core.E003", "ntc_core.E004", "ntc_core.E005"]
+    assert ids(REST_FRAMEWORK={}) == [
+        "ntc_core.E003",
+        "ntc_core.E004",
+        "ntc_core.E005",
+        "ntc_core.W022",
+    ]
 
 
 def test_deployment_warns_of_what_is_convenient_only():

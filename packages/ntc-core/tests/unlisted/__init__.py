@@ -1,0 +1,1 @@
+"""An app that somebody made and did not install."""
