@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name
 from django.utils.module_loading import import_string, module_has_submodule
 
-from ntc_core.conf import AppSettings
+from ntc_core.conf import AppSettings, rest_framework_defaults, spectacular_defaults
 
 __all__ = ["check_names", "reads_simple_jwt"]
 
@@ -22,6 +22,7 @@ _DICTS = {
     "SIMPLE_JWT": ("rest_framework_simplejwt.settings", "DEFAULTS"),
     "SPECTACULAR_SETTINGS": ("drf_spectacular.settings", "SPECTACULAR_DEFAULTS"),
 }
+_OURS = {*rest_framework_defaults(), *spectacular_defaults(title="", version="")}
 _SIMPLE_JWT = "rest_framework_simplejwt"
 #: Older names that django-cors-headers still reads where the newer one is not set.
 _OLD_CORS_NAMES = {
@@ -51,7 +52,8 @@ def reads_simple_jwt() -> bool:
 def _check_dict(
     setting: str, configured: Mapping[str, Any], module: Any, defaults: str
 ) -> Iterator[CheckMessage]:
-    known = getattr(module, defaults)
+    # What our own defaults set may be for newer versions than this one.
+    known = {*getattr(module, defaults), *_OURS}
     for key, value in configured.items():
         if key not in known:
             yield Warning(
