@@ -1,4 +1,4 @@
-"""A picture through the server that `make run` starts: real HTTP from the first byte to the last."""
+"""A picture through the server that `make run` starts: real HTTP from the first byte on."""
 
 from __future__ import annotations
 
