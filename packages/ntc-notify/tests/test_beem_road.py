@@ -75,7 +75,8 @@ def wait_for_reports(count: int) -> None:
 def test_report_ends_a_message(reporting, heard, number, reports, end):
     message = send_to(number)
     run_now()
-    assert state_of(message) == MessageState.ACCEPTED
+    # Beem may be quick: then the same run acts upon its report.
+    assert state_of(message) in {MessageState.ACCEPTED, end[0]}
 
     wait_for_reports(reports)
     run_now(2)
