@@ -23,7 +23,7 @@ RESOLUTIONS = ("lowest-direct", "highest")
 AT_A_TIME = 2
 #: Not the runs that kill processes: what versions of dependencies change shows in the rest.
 KILLING = [
-    *("tests/faults", "tests/test_bulk_kill.py"),
+    *("tests/faults", "tests/test_bulk_kill.py", "tests/test_kill.py", "tests/test_every_order.py"),
     *("tests/auth/test_refresh_race.py", "tests/outbox/test_processes.py"),
 ]
 #: Servers and browsers' sockets by the hundred: with the newest they run in `make test` already.
